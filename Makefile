@@ -1,0 +1,35 @@
+# Two commands: `make book` builds the book from the simulated survey, `make test` runs the tests.
+# Both set up .venv first; nothing but Python >= 3.11, git and make is needed.
+PYTHON ?= python3
+BIN := .venv/bin
+PROFILE ?= small
+
+.PHONY: book test test-real lint lock clean
+.DEFAULT_GOAL := book
+
+.venv/.ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, found %s: make PYTHON=python3.12 book" % sys.version.split()[0])'
+	@echo "Setting up .venv: a few minutes, several gigabytes"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --no-deps -e .
+	@touch $@
+
+book: .venv/.ready          ## execute the notebooks, build _build/html/index.html
+	$(BIN)/python book/build.py --profile $(PROFILE)
+
+test: .venv/.ready lint     ## the tests, without real data
+	$(BIN)/python -m pytest -m "not real_data"
+
+test-real: .venv/.ready     ## the five chapters on real galaxies: GALCLR_REAL_DATA=DIR make test-real
+	$(BIN)/python -m pytest -m real_data -s
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+lock:                       ## compile requirements.in for all platforms (needs uv)
+	uv pip compile --universal --generate-hashes --python-version 3.11 --quiet requirements.in -o requirements.txt
+
+clean:                      ## remove what runs and builds made; keeps .venv
+	rm -rf runs _build

@@ -1,0 +1,292 @@
+"""Measure what the representation must beat: pixels, random weights, the catalogue, supervision.
+
+A score alone says little: colour nearly tells the type, and a network that was never trained is a
+strong control. Each baseline is either features for `probes.probe`, or a method of its own, and all
+go into the same table.
+"""
+
+# N galaxies, C bands, H, W pixels, D features, n labels in a budget, T test galaxies
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from galclr_utils.checks import number
+from galclr_utils.dataset import GalaxySet
+from galclr_utils.encoders import Encoder, make_fabric, orient
+from galclr_utils.probes import fit_seed
+from galclr_utils.provenance import progress
+from galclr_utils.transforms import GalaxyViews, Normalize
+
+COLOUR = ("g_r", "r_i")
+CATALOGUE = (*COLOUR, "mag_r", "r50", "concentration")
+
+
+def majority(train, y_train, test, seed: int = 0, draw: int = 0) -> np.ndarray:
+    """Give every galaxy the late fraction of the training labels: the method that never looks.
+
+    >>> majority(train=[4, 5, 6, 7], y_train=[0, 0, 0, 1], test=[8, 9])
+    array([0.25, 0.25], dtype=float32)
+    """
+    return np.full(len(test), np.mean(y_train), np.float32)
+
+
+# --- pixels ------------------------------------------------------------------------------------
+
+
+def pca_features(
+    galaxies: GalaxySet,
+    normalize: Normalize,
+    n_components: int = 64,
+    n_fit: int = 10_000,
+    seed: int = 0,
+) -> np.ndarray:
+    """Describe each galaxy by the principal components of its normalised pixels.
+
+    As many numbers as the representation, without labels too, but linear: what learning adds must
+    show against this.
+
+    Args:
+        galaxies: the data set.
+        normalize: the same normalisation as the encoder's.
+        n_components: D; no more than there are training galaxies or pixels.
+        n_fit: the components come from at most so many training galaxies (memory); never from
+            validation or test.
+        seed: which galaxies, if there are more.
+    Returns:
+        float32 (N, D).
+
+    >>> from astropy.table import Table
+    >>> images = np.random.default_rng(0).random((20, 3, 8, 8), np.float32)
+    >>> catalog = Table({"id": np.arange(20).astype(str), "label": np.arange(20) % 2})
+    >>> catalog["split"] = ["train"] * 15 + ["test"] * 5
+    >>> galaxies = GalaxySet(images, catalog, {"units": "display", "bands": ["g", "r", "i"]})
+    >>> pca_features(galaxies, Normalize("identity"), n_components=4).shape
+    (20, 4)
+    """
+    from sklearn.decomposition import PCA
+
+    train = galaxies.indices("train")
+    if not len(train):
+        raise ValueError("train split: got no galaxies, expected some to find the components")
+    n_components = number("n_components", n_components, 1, np.inf, integer=True)
+    few = np.sort(np.random.default_rng(seed).permutation(train)[:n_fit])
+
+    def pixels(rows):
+        stamps = torch.from_numpy(np.asarray(galaxies.images[rows], np.float32))
+        return normalize(stamps).flatten(1).numpy()
+
+    x = pixels(few)
+    pca = PCA(min(n_components, *x.shape), svd_solver="randomized", random_state=seed).fit(x)
+    blocks = [slice(k, k + 1024) for k in range(0, len(galaxies), 1024)]
+    return np.concatenate([pca.transform(pixels(b)) for b in blocks]).astype(np.float32)
+
+
+def random_encoder(
+    galaxies: GalaxySet,
+    normalize: Normalize,
+    name: str = "cnn4",
+    representation_dim: int = 64,
+    seed: int = 0,
+    n_images: int = 2048,
+) -> Encoder:
+    """Build the encoder that was never trained: the same shape, random weights.
+
+    What its representation is good for is owed to the architecture, not to the learning. Its batch
+    normalisation has seen training galaxies, as the trained one's has.
+
+    Args:
+        galaxies: the data set.
+        normalize, name, representation_dim: as for the trained encoder.
+        seed: of the weights; take another for each pretraining seed.
+        n_images: training galaxies that set the batch normalisation.
+    Returns:
+        The encoder, on the best device; ``.embed(galaxies.images)`` gives the features.
+    """
+    bands = galaxies.images.shape[1]
+    encoder = Encoder(name, representation_dim, normalize, n_bands=bands, seed=seed)
+    encoder.to(make_fabric().device)
+    return encoder.calibrate_batch_norm(galaxies.images[galaxies.indices("train")[:n_images]])
+
+
+# --- the catalogue -----------------------------------------------------------------------------
+
+
+def catalogue_features(galaxies: GalaxySet, columns=CATALOGUE) -> tuple[np.ndarray | None, str]:
+    """Return catalogue columns as features, or the reason why there are none.
+
+    A value that is missing (NaN) becomes the median of the training galaxies.
+
+    Args:
+        galaxies: the data set.
+        columns: names of columns.
+    Returns:
+        float32 (N, len(columns)) and "", or None and what is missing: a column that does not exist,
+        or that less than 95% of the galaxies have.
+
+    >>> from astropy.table import Table
+    >>> catalog = Table({"id": ["a", "b"], "label": [0, 1], "split": ["train", "test"]})
+    >>> catalog["g_r"] = [0.8, 0.4]
+    >>> card = {"units": "display", "bands": ["g", "r", "i"]}
+    >>> galaxies = GalaxySet(np.zeros((2, 3, 4, 4), np.float32), catalog, card)
+    >>> catalogue_features(galaxies, ["g_r"])[0].shape
+    (2, 1)
+    >>> catalogue_features(galaxies, ["g_r", "r_i"])
+    (None, 'the catalogue has no r_i')
+    """
+    if absent := [name for name in columns if name not in galaxies.catalog.colnames]:
+        return None, f"the catalogue has no {', '.join(absent)}"
+    x = np.stack([np.asarray(galaxies.catalog[name], np.float32) for name in columns], axis=1)
+    x[~np.isfinite(x)] = np.nan
+    known = np.isfinite(x).mean(axis=0)
+    if sparse := [f"{c} ({k:.0%})" for c, k in zip(columns, known, strict=True) if k < 0.95]:
+        return None, f"too few galaxies have {', '.join(sparse)}"
+    train = galaxies.indices("train")
+    typical = np.nanmedian(x[train] if len(train) else x, axis=0)
+    return np.where(np.isfinite(x), x, typical), ""
+
+
+def band_means(galaxies: GalaxySet) -> np.ndarray:
+    """Return the mean pixel of each band: what colour and brightness a stamp itself tells.
+
+    Stands in for the catalogue's colours where it has none.
+
+    Args:
+        galaxies: the data set.
+    Returns:
+        float32 (N, C), in the set's units.
+    """
+    blocks = [slice(k, k + 1024) for k in range(0, len(galaxies), 1024)]
+    means = [np.mean(galaxies.images[b], axis=(2, 3), dtype=np.float32) for b in blocks]
+    return np.concatenate(means)
+
+
+def photometry(galaxies: GalaxySet) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return the baselines that need no network: colour only, and all that a catalogue knows.
+
+    Args:
+        galaxies: the data set.
+    Returns:
+        Features by name, for `probes.probe`: "colour" (or "band means" without catalogue colours)
+        and "catalogue" (colour, magnitude, size and concentration); and, for each that could not
+        be made, the reason.
+    """
+    features, reasons = {}, {}
+    for name, columns in {"colour": COLOUR, "catalogue": CATALOGUE}.items():
+        x, reason = catalogue_features(galaxies, columns)
+        if x is None:
+            reasons[name] = reason
+        else:
+            features[name] = x
+    if "colour" in reasons:
+        features = {"band means": band_means(galaxies)} | features
+    return features, reasons
+
+
+# --- supervision -------------------------------------------------------------------------------
+
+
+@dataclass
+class SupervisedCNN:
+    """Train the same encoder from scratch, with labels: a method for `comparison.score_methods`.
+
+    The same network, the same random views, the same mean over 8 orientations; only the labels
+    teach it. The number of steps is fixed beforehand and the learning rate ends at zero, so all
+    labels of the budget are learned from and none is needed to say when to stop. (A fifth held out
+    for early stopping was tried on 100 and 1000 real labels: worse, and equal.)
+
+    Args:
+        galaxies: the data set.
+        views: the random transforms of the pretraining.
+        encoder, representation_dim: as in the pretraining.
+        epochs: passes over the labels, but at least ``min_steps`` batches in all.
+        batch_size: galaxies in a batch; no more than there are.
+        learning_rate: peak of a one-cycle schedule, of AdamW.
+        precision: as in the pretraining.
+    """
+
+    galaxies: GalaxySet
+    views: GalaxyViews
+    encoder: str = "cnn4"
+    representation_dim: int = 64
+    epochs: int = 25
+    min_steps: int = 600
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    precision: str = "auto"
+
+    def __post_init__(self):
+        self.epochs = number("epochs", self.epochs, 1, 100_000, integer=True)
+        self.min_steps = number("min_steps", self.min_steps, 1, 10**9, integer=True)
+        self.batch_size = number("batch_size", self.batch_size, 1, 10**6, integer=True)
+        self.learning_rate = number("learning_rate", self.learning_rate, 0, 1, low_open=True)
+
+    def __call__(self, train, y_train, test, seed: int = 0, draw: int = 0) -> np.ndarray:
+        """Train on the galaxies ``train`` and return p_late of the galaxies ``test``, (T,)."""
+        own_seed = fit_seed(seed, draw)
+        fabric, network = make_fabric(self.precision), self.build(own_seed)
+        n_steps = max(self.min_steps, math.ceil(self.epochs * len(train) / self.batch_size))
+        optimizer = torch.optim.AdamW(network.parameters(), self.learning_rate, weight_decay=0.05)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, n_steps)
+        network, optimizer = fabric.setup(network, optimizer)
+
+        stamps = torch.from_numpy(self.galaxies.images[train]).to(fabric.device)
+        y = torch.as_tensor(y_train, dtype=torch.float32, device=fabric.device)
+        random = torch.Generator().manual_seed(own_seed)
+        batches = random_batches(len(train), self.batch_size, n_steps, random)
+        for batch in progress(batches, "supervised CNN", n_steps):
+            view = self.views(stamps[batch], random).contiguous(memory_format=torch.channels_last)
+            loss = F.binary_cross_entropy_with_logits(network(view)[:, 0].float(), y[batch])
+            optimizer.zero_grad()
+            fabric.backward(loss)
+            optimizer.step()
+            schedule.step()
+        images = torch.from_numpy(self.galaxies.images[test])
+        return self.predict(network, images, orientations=8).numpy()
+
+    def build(self, seed: int) -> nn.Module:
+        """Return the untrained network: encoder, then one number, the log-odds of late."""
+        bands = self.galaxies.images.shape[1]
+        encoder = Encoder(self.encoder, self.representation_dim, self.views.normalize, bands, seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            head = nn.Linear(self.representation_dim, 1)
+        return nn.Sequential(encoder, nn.ReLU(), head).to(memory_format=torch.channels_last)
+
+    @torch.no_grad()
+    def predict(self, network: nn.Module, images: torch.Tensor, orientations: int) -> torch.Tensor:
+        """Return p_late (N,) of images in the set's units, the mean over orientations."""
+        network.eval()
+        device, p_late = next(network.parameters()).device, []
+        for block in images.split(512):
+            block = self.views.normalize(block.to(device))
+            turned = orient(block.contiguous(memory_format=torch.channels_last), orientations)
+            p_late.append(sum(network(view)[:, 0].float().sigmoid() for view in turned).cpu())
+        return torch.cat(p_late) / orientations
+
+
+def random_batches(n: int, batch_size: int, n_steps: int, random: torch.Generator):
+    """Yield ``n_steps`` batches of the numbers below n, each once before any comes again.
+
+    Args:
+        n: number of galaxies. batch_size: no more than n are taken.
+        n_steps: number of batches.
+        random: source of the order.
+    Yields:
+        int64 tensors.
+
+    >>> [len(b) for b in random_batches(5, 3, 4, torch.Generator().manual_seed(0))]
+    [3, 3, 3, 3]
+    """
+    order, batch_size = torch.empty(0, dtype=torch.int64), min(batch_size, n)
+    for _ in range(n_steps):
+        if len(order) < batch_size:
+            order = torch.cat([order, torch.randperm(n, generator=random)])
+        yield order[:batch_size]
+        order = order[batch_size:]

@@ -1,0 +1,209 @@
+"""Turn a galaxy into 64 numbers: two convolutional encoders, saved with their normalisation.
+
+Axes: N galaxies, C bands, H, W pixels, P pooled features, D representation.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from galclr_utils.checks import choice, number
+from galclr_utils.normalize import Normalize
+from galclr_utils.provenance import progress, whole_file
+
+ENCODERS = ("cnn4", "resnet18")
+PRECISIONS = ("auto", "32-true", "bf16-mixed")
+
+
+def build_trunk(name: str, n_bands: int = 3) -> tuple[nn.Module, int]:
+    """Build the convolutional part of an encoder, which ends in a mean over all positions.
+
+    ``cnn4`` is four convolutions of 32, 64, 128 and 256 channels: small enough for a laptop.
+    ``resnet18`` is torchvision's, with the stem that small images need: a 3x3 convolution of
+    stride 1 and no max-pool (Chen et al. 2020, appendix B.9, for CIFAR-10); the ImageNet stem
+    would throw away three quarters of a 32-pixel stamp before the first block sees it.
+
+    Returns:
+        The module, (N, C, H, W) -> (N, P), and P.
+
+    >>> trunk, width = build_trunk("cnn4")
+    >>> trunk(torch.zeros(2, 3, 32, 32)).shape, width
+    (torch.Size([2, 256]), 256)
+    """
+    choice("encoder", name, ENCODERS)
+    if name == "resnet18":
+        from torchvision.models import resnet18
+
+        trunk = resnet18(weights=None)
+        trunk.conv1 = nn.Conv2d(n_bands, 64, 3, stride=1, padding=1, bias=False)
+        trunk.maxpool, trunk.fc = nn.Identity(), nn.Identity()
+        return trunk, 512
+    widths = (n_bands, 32, 64, 128, 256)
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
+        layers += [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True), nn.MaxPool2d(2)]
+    layers[-1] = nn.AdaptiveAvgPool2d(1)  # the last block averages instead of halving
+    return nn.Sequential(*layers, nn.Flatten()), widths[-1]
+
+
+class Encoder(nn.Module):
+    """Map normalised galaxies to representations h, and remember how they were normalised.
+
+    Args:
+        name: ``"cnn4"`` or ``"resnet18"``.
+        representation_dim: D, 64 in the study that is reproduced here.
+        normalize: what turns the data set's units into [0, 1]; used by :meth:`embed`.
+        n_bands: C.
+        seed: of the initial weights.
+
+    >>> encoder = Encoder("cnn4", representation_dim=64, normalize=Normalize("identity"))
+    >>> encoder(torch.rand(5, 3, 32, 32)).shape
+    torch.Size([5, 64])
+    >>> encoder.embed(np.random.default_rng(0).random((5, 3, 32, 32), dtype="f4")).shape
+    (5, 64)
+    """
+
+    def __init__(
+        self,
+        name: str = "cnn4",
+        representation_dim: int = 64,
+        normalize: Normalize | None = None,
+        n_bands: int = 3,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.name, self.n_bands = name, n_bands
+        self.representation_dim = number("representation_dim", representation_dim, 2, 4096, True)
+        self.normalize = normalize if normalize is not None else Normalize("identity")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.trunk, pooled_dim = build_trunk(name, n_bands)
+            self.to_representation = nn.Linear(pooled_dim, self.representation_dim)
+
+    def forward(self, normalised: Tensor) -> Tensor:
+        """Return h (N, D) of galaxies (N, C, H, W) already normalised to [0, 1]."""
+        return self.to_representation(self.trunk(normalised))
+
+    @torch.inference_mode()
+    def embed(
+        self,
+        images: np.ndarray,
+        batch_size: int = 512,
+        orientations: int = 8,
+        pooled: bool = False,
+    ) -> np.ndarray:
+        """Represent galaxies, averaged over the orientations in which the sky could show them.
+
+        A galaxy has no up: the mean over its four rotations by 90 degrees and their mirror images
+        removes what is left of the orientation, and measurably helps.
+
+        Args:
+            images: (N, C, H, W) in the data set's own units; a memory map is read batch by batch.
+            batch_size: galaxies at a time.
+            orientations: 1 (as observed), 4 (rotations) or 8 (rotations and mirror images).
+            pooled: return the P pooled features instead of the D-dimensional h.
+        Returns:
+            float32 (N, D), or (N, P) if ``pooled``.
+        """
+        if np.ndim(images) != 4 or np.shape(images)[1] != self.n_bands:
+            raise ValueError(
+                f"images: got shape {np.shape(images)}, expected (N, {self.n_bands}, H, W)"
+            )
+        choice("orientations", orientations, (1, 4, 8))
+        device, training = next(self.parameters()).device, self.training
+        network = self.trunk if pooled else self
+        parts = []
+        self.eval()
+        for start in progress(range(0, len(images), batch_size), "embedding"):
+            batch = torch.from_numpy(np.asarray(images[start : start + batch_size], "f4"))
+            batch = self.normalize(batch.to(device)).contiguous(memory_format=torch.channels_last)
+            turned = orient(batch, orientations)
+            parts.append((sum(network(view).float() for view in turned) / orientations).cpu())
+        self.train(training)
+        width = self.to_representation.in_features if pooled else self.representation_dim
+        return torch.cat(parts).numpy() if parts else np.zeros((0, width), "f4")
+
+    @torch.no_grad()
+    def calibrate_batch_norm(self, images: np.ndarray, batch_size: int = 512) -> Encoder:
+        """Set the batch-norm statistics from images, weights untouched; returns itself.
+
+        A network with random weights is a fair control only if its activations are in range.
+        """
+        norms = [m for m in self.modules() if isinstance(m, nn.BatchNorm2d)]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain mean over the batches
+        self.train()
+        for start in range(0, len(images), batch_size):
+            batch = torch.from_numpy(np.asarray(images[start : start + batch_size], "f4"))
+            self(self.normalize(batch.to(norms[0].weight.device)))
+        for norm in norms:
+            norm.momentum = 0.1
+        return self.eval()
+
+    def save(self, path: str | Path, **facts) -> Path:
+        """Write weights and all that rebuilds the encoder, whole or not at all."""
+        recipe = {
+            "name": self.name,
+            "representation_dim": self.representation_dim,
+            "n_bands": self.n_bands,
+        }
+        content = {"encoder": recipe, "normalize": self.normalize.settings, "facts": facts}
+        with whole_file(path) as part:
+            torch.save({**content, "weights": self.state_dict()}, part)
+        return Path(path)
+
+
+def orient(images: Tensor, orientations: int) -> list[Tensor]:
+    """Return images (N, C, H, W) in 1, 4 or 8 orientations: quarter turns, then mirror images.
+
+    >>> len(orient(torch.zeros(1, 3, 8, 8), 8))
+    8
+    """
+    mirrored = [images] if orientations < 8 else [images, images.flip(-1)]
+    quarter_turns = range(1 if orientations == 1 else 4)
+    return [torch.rot90(m, k, (-2, -1)) for m in mirrored for k in quarter_turns]
+
+
+def load_encoder(path: str | Path) -> Encoder:
+    """Load an encoder that :meth:`Encoder.save` wrote, ready to embed.
+
+    Raises:
+        ValueError: no file there, or not an encoder.
+    """
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        encoder = Encoder(**content["encoder"], normalize=Normalize(**content["normalize"]))
+        encoder.load_state_dict(content["weights"])
+    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f"{path}: expected an encoder written by 03_pretrain, got: {error}"
+        ) from error
+    return encoder.eval()
+
+
+def make_fabric(precision: str = "auto"):
+    """Return a Lightning Fabric on the best single device, in the asked precision.
+
+    ``auto`` takes bfloat16 where the hardware multiplies in it (a recent GPU, or a CPU with
+    AVX512-BF16 or AMX), and 32-bit floats elsewhere.
+    """
+    from lightning_fabric import Fabric
+
+    choice("precision", precision, PRECISIONS)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets at every start
+    if precision == "auto":
+        if torch.cuda.is_available():
+            fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            fast = torch.cpu._is_avx512_bf16_supported()
+        precision = "bf16-mixed" if fast else "32-true"
+    return Fabric(accelerator="auto", devices=1, precision=precision)

@@ -1,0 +1,410 @@
+"""Make two views of a galaxy that differ in what should not matter, and normalise them to [0, 1].
+
+Every transform imitates something that changes the picture of a galaxy and not the galaxy: how it
+lies on the sky, how far away it is, how well it was centred, the colour of its light, the seeing,
+the noise of the sky, a piece that is missing. What contrastive learning can still tell apart after
+all of them is the shape.
+
+A transform draws its parameters in one method, :meth:`Transform.draw`, and applies them in another,
+:meth:`Transform.apply`, so that what happened to an image can be looked up, repeated and tested. It
+works on a whole batch at once, on any device, and every image has a draw of its own.
+"""
+
+# N images, C bands, H, W pixels (rows, columns)
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch.nn import functional as F
+
+from galclr_utils import checks
+from galclr_utils.dataset import GalaxySet
+from galclr_utils.normalize import Normalize
+
+
+def _draw(shape, low, high, p: float, generator, device) -> torch.Tensor:
+    """Draw uniform numbers in [low, high) for a share ``p`` of the images, 0 for the others.
+
+    They are drawn where the generator lives and then moved, so that a generator on the CPU makes
+    the same views whatever the device of the images.
+    """
+    here = {"generator": generator, "device": generator.device}
+    tossed = torch.rand((shape[0],) + (1,) * (len(shape) - 1), **here) < p
+    return ((torch.rand(shape, **here) * (high - low) + low) * tossed).to(device)
+
+
+class Transform:
+    """One way in which pictures of the same galaxy differ.
+
+    A share ``p`` of the images is changed; the others keep their pixels.
+    """
+
+    def draw(self, shape, generator: torch.Generator, device="cpu") -> dict[str, torch.Tensor]:
+        """Draw the parameters for a batch of shape (N, C, H, W), each with a row per image."""
+
+    def apply(self, images: torch.Tensor, params: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return changed float32 (N, C, H, W) images; the given ones stay as they are."""
+
+    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Draw parameters and apply them."""
+        return self.apply(images, self.draw(images.shape, generator, images.device))
+
+
+class Geometry(Transform):
+    """A transform that moves pixels: all it says is where each pixel of the view is looked up."""
+
+    def frame(self, params: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return (N, 2, 3) matrices [A | b]: pixel q of the view is pixel A q + b of the stamp.
+
+        Both are counted in pixels from the centre, x to the right and y down.
+        """
+
+    def apply(self, images, params):
+        return resample(images, self.frame(params))
+
+
+def compose(first: torch.Tensor, then: torch.Tensor) -> torch.Tensor:
+    """Return the frame of two geometric transforms in a row, so that pixels are read only once.
+
+    Args:
+        first, then: (N, 2, 3) frames.
+    Returns:
+        (N, 2, 3): A1 (A2 q + b2) + b1.
+    """
+    both = first[:, :, :2] @ then
+    both[:, :, 2] += first[:, :, 2]
+    return both
+
+
+def resample(images: torch.Tensor, frame: torch.Tensor) -> torch.Tensor:
+    """Look up the pixels of a view in its stamp, bilinearly.
+
+    Beyond its edge the stamp is mirrored: black corners would give the angle away.
+
+    Args:
+        images: float32 (N, C, H, W).
+        frame: float32 (N, 2, 3), see ``Geometry.frame``.
+    Returns:
+        float32 (N, C, H, W).
+    """
+    height, width = images.shape[-2:]
+    x, y = (torch.arange(n, device=images.device) - (n - 1) / 2 for n in (width, height))
+    # grid_sample counts from -1 to 1 between the outer edges of the stamp
+    from_x, from_y, shift = (frame * (2 / frame.new_tensor([[width], [height]]))).unbind(2)
+    along_x = from_x[:, None] * x[:, None]
+    along_y = from_y[:, None] * y[:, None] + shift[:, None]
+    grid = along_x[:, None] + along_y[:, :, None]
+    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+@dataclass
+class Orientation(Geometry):
+    """Turn each image by any angle, and mirror half of them.
+
+    Claims: a galaxy has no up, and its mirror image is as likely as itself. False for what has a
+    direction on the sky: the sense in which arms wind, tidal tails towards a neighbour, trails of
+    the detector. Looking up between pixels smooths the noise a little.
+    """
+
+    p: float = 1.0
+
+    def draw(self, shape, generator, device="cpu"):
+        angle = _draw(shape[:1], -math.pi, math.pi, self.p, generator, device)
+        side = _draw(shape[:1], -1, 1, self.p, generator, device)
+        return {"angle": angle, "mirror": side < 0}
+
+    def frame(self, params):
+        cos, sin = params["angle"].cos(), params["angle"].sin()
+        side = 1 - 2 * params["mirror"].float()
+        zero = torch.zeros_like(cos)
+        return torch.stack([side * cos, -sin, zero, side * sin, cos, zero], 1).view(-1, 2, 3)
+
+
+@dataclass
+class Zoom(Geometry):
+    """Enlarge each image by a factor from ``1 / factor`` to ``factor``, around its centre.
+
+    Claims: distance does not matter. What is kept is surface brightness, as in nature: a nearer
+    galaxy is larger and brighter in all, but not per pixel. False for the galaxy's true size, for
+    the seeing and the noise, which do not grow with it, and far away, where surface brightness
+    fades as (1 + z)^-4 and the bands see bluer light.
+    """
+
+    factor: float = 1.25
+    p: float = 0.5
+
+    def draw(self, shape, generator, device="cpu"):
+        limit = math.log(self.factor)
+        return {"zoom": _draw(shape[:1], -limit, limit, self.p, generator, device).exp()}
+
+    def frame(self, params):
+        return torch.eye(2, 3, device=params["zoom"].device) / params["zoom"][:, None, None]
+
+
+@dataclass
+class Recentre(Geometry):
+    """Shift each image by up to ``shift_px`` pixels in x and in y.
+
+    Claims: where exactly the centre was measured does not matter. False for shifts as large as
+    the galaxy, after which a neighbour may be the subject of the picture.
+    """
+
+    shift_px: float = 2.0
+    p: float = 0.5
+
+    def draw(self, shape, generator, device="cpu"):
+        limit = self.shift_px
+        return {"shift_px": _draw((shape[0], 2), -limit, limit, self.p, generator, device)}
+
+    def frame(self, params):
+        shift = params["shift_px"][:, :, None]
+        return torch.cat([torch.eye(2, device=shift.device).expand(len(shift), 2, 2), -shift], 2)
+
+
+@dataclass
+class BandScaling(Transform):
+    """Multiply each band by a factor of its own, from ``1 - strength`` to ``1 + strength``.
+
+    Claims: colour and brightness do not matter, be it through dust on the way, redshift or
+    calibration. False as physics, and meant so: colour alone nearly tells the type, and a network
+    that may use it learns nothing else (the colour distortion of Chen et al. 2020). With it gone,
+    shape is left.
+    """
+
+    strength: float = 0.4
+    p: float = 0.5
+
+    def draw(self, shape, generator, device="cpu"):
+        limit = self.strength
+        return {"factor": 1 + _draw(tuple(shape[:2]), -limit, limit, self.p, generator, device)}
+
+    def apply(self, images, params):
+        return images * params["factor"][:, :, None, None]
+
+
+@dataclass
+class Seeing(Transform):
+    """Blur each image with a round Gaussian whose sigma is up to ``sigma_px`` pixels.
+
+    Claims: the same galaxy seen on a worse night. Flux is kept. False where the blur hides what
+    makes the type, such as thin arms or a bar; and real seeing has wings, and comes before the
+    noise, while here the noise of the stamp is smoothed along with the galaxy.
+    """
+
+    sigma_px: float = 1.0
+    p: float = 0.5
+
+    def draw(self, shape, generator, device="cpu"):
+        return {"sigma_px": _draw(shape[:1], 0, self.sigma_px, self.p, generator, device)}
+
+    def apply(self, images, params):
+        blurred = params["sigma_px"].nonzero()[:, 0]
+        sigma, sharp = params["sigma_px"][blurred], images[blurred]
+        rows, columns = (blur_matrix(sigma, n)[:, None] for n in images.shape[-2:])
+        return images.index_copy(0, blurred, rows @ sharp @ columns)
+
+
+def blur_matrix(sigma_px: torch.Tensor, size_px: int) -> torch.Tensor:
+    """Return the matrices that blur a line of pixels with a Gaussian, mirrored at both ends.
+
+    Row i holds the weights of the pixels that make the new pixel i. Rows sum to 1, the matrix is
+    symmetric, so its columns do too, and no light is lost.
+
+    Args:
+        sigma_px: (N,), standard deviations in pixels; 0 gives the identity.
+        size_px: length of the line.
+    Returns:
+        float32 (N, size_px, size_px).
+
+    >>> (100 * blur_matrix(torch.tensor([1.0]), 3)[0]).round().int()
+    tensor([[64, 30,  6],
+            [30, 41, 30],
+            [ 6, 30, 64]], dtype=torch.int32)
+    """
+    distance = torch.arange(2 * size_px, device=sigma_px.device)
+    gauss = torch.exp(-0.5 * (distance / sigma_px.clamp_min(1e-3)[:, None]) ** 2)
+    # pixel j lies i - j from pixel i; its mirror images i + j + 1 and 2 size_px - 1 - i - j
+    both_sides = torch.cat([gauss[:, 1:size_px].flip(1), gauss[:, :size_px]], 1)
+    direct = both_sides.unfold(1, size_px, 1).flip(2)
+    mirrored = gauss[:, 1:].unfold(1, size_px, 1)
+    weights = direct + mirrored + mirrored.flip(1, 2)
+    return weights / weights.sum(2, keepdim=True)
+
+
+@dataclass
+class SkyNoise(Transform):
+    """Add Gaussian noise: up to ``strength`` times the rms of the sky, band by band.
+
+    Claims: the same galaxy in a shorter exposure. False for galaxies already lost in the noise,
+    and for bright cores, where the noise is that of the galaxy's own photons. Display units are
+    not linear in flux, so there it is only something like noise.
+    """
+
+    sky_rms: tuple[float, ...]
+    strength: float = 1.5
+    p: float = 0.5
+
+    def draw(self, shape, generator, device="cpu"):
+        """Draw sigmas (N, C) and, only for the images that get noise, unit noise (M, C, H, W)."""
+        strength = _draw((shape[0], 1), 0, self.strength, self.p, generator, device)
+        sigma = strength * strength.new_tensor(self.sky_rms)
+        noisy = (int(sigma.any(1).sum()), *shape[1:])
+        unit = torch.randn(noisy, generator=generator, device=generator.device)
+        return {"sigma": sigma, "unit": unit.to(device)}
+
+    def apply(self, images, params):
+        noisy = params["sigma"].any(1).nonzero()[:, 0]
+        noise = params["sigma"][noisy][:, :, None, None] * params["unit"]
+        return images.index_add(0, noisy, noise)
+
+
+@dataclass
+class CutOut(Transform):
+    """Replace a square of each image by sky, 0: its side up to ``side`` of the stamp's.
+
+    Claims: no single piece makes the type (DeVries & Taylor 2017); a masked star or a dead column
+    is no feature of a galaxy. False where the square covers the whole of a small one.
+    """
+
+    side: float = 0.4
+    p: float = 0.5
+
+    def draw(self, shape, generator, device="cpu"):
+        height, width = shape[-2:]
+        centre = _draw((shape[0], 2), 0, 1, 1, generator, device)
+        side = _draw(shape[:1], 0, self.side, self.p, generator, device) * min(height, width)
+        return {"centre_px": centre * centre.new_tensor([width, height]), "side_px": side}
+
+    def apply(self, images, params):
+        height, width = images.shape[-2:]
+        x, y = (torch.arange(n, device=images.device) + 0.5 for n in (width, height))
+        centre, half = params["centre_px"], params["side_px"][:, None] / 2
+        in_x = (x - centre[:, :1]).abs() < half
+        in_y = (y - centre[:, 1:]).abs() < half
+        return images.masked_fill((in_y[:, :, None] & in_x[:, None])[:, None], 0.0)
+
+
+@dataclass
+class GalaxyViews:
+    """Make a view of every galaxy in a batch; two calls make the two views of SimCLR.
+
+    In the order of nature: what happens to the light on its way (band scaling), where it falls
+    (orientation, zoom and recentre, in one resampling), the atmosphere (seeing), the detector
+    (noise, cut-out); normalisation comes last. ``steps`` holds the transforms by name.
+
+    Args:
+        normalize: the normalisation of the set.
+        sky_rms: (C,), rms of the sky per band in the set's units: ``card["sky_rms"]``.
+        zoom: largest factor of ``Zoom``, [1, 4].
+        recentre_px: largest shift of ``Recentre``, in pixels.
+        band_scaling: strength of ``BandScaling``, [0, 1].
+        seeing_px: largest sigma of ``Seeing``, in pixels.
+        noise: largest sigma of ``SkyNoise``, in units of the sky's rms.
+        cutout: largest side of ``CutOut``, as a fraction of the stamp's, [0, 1].
+        p: probability of each of these six (0.5 in the poster). Orientation is always applied.
+    Raises:
+        ValueError: a setting out of its range.
+
+    >>> views = GalaxyViews(Normalize("identity"), sky_rms=[0.02, 0.02, 0.02])
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> stamps = torch.rand(4, 3, 32, 32, generator=generator)
+    >>> one, other = views(stamps, generator), views(stamps, generator)
+    >>> one.shape, torch.equal(one, other)
+    (torch.Size([4, 3, 32, 32]), False)
+    """
+
+    normalize: Normalize
+    sky_rms: tuple[float, ...]
+    zoom: float = 1.25
+    recentre_px: float = 2.0
+    band_scaling: float = 0.1
+    seeing_px: float = 1.0
+    noise: float = 0.5
+    cutout: float = 0.25
+    p: float = 0.5
+
+    @classmethod
+    def for_set(cls, galaxies: GalaxySet, normalize: str = "auto", **settings) -> GalaxyViews:
+        """Make the views of a set, with its sky and a normalisation measured on its training part.
+
+        Args:
+            galaxies: the set.
+            normalize: ``"asinh"``, ``"identity"``, ``"minmax"``, or ``"auto"``: asinh for flux,
+                identity for display units.
+            settings: any other setting of these views.
+        """
+        if normalize == "auto":
+            normalize = "asinh" if galaxies.card["units"] == "nanomaggy" else "identity"
+        rms, train = galaxies.card["sky_rms"], galaxies.indices("train")
+        some = galaxies.images[train[:: 1 + len(train) // 2048]]
+        return cls(Normalize.fit(some, normalize, rms), rms, **settings)
+
+    def __post_init__(self):
+        self.sky_rms = tuple(checks.numbers("sky_rms", self.sky_rms, 0, math.inf))
+        ranges = {"zoom": (1, 4), "recentre_px": (0, 100), "band_scaling": (0, 1)}
+        ranges |= {"seeing_px": (0, 100), "noise": (0, 100), "cutout": (0, 1), "p": (0, 1)}
+        for name, (low, high) in ranges.items():
+            setattr(self, name, checks.number(name, getattr(self, name), low, high))
+        self.steps: dict[str, Transform] = {
+            "band_scaling": BandScaling(self.band_scaling, self.p),
+            "orientation": Orientation(),
+            "zoom": Zoom(self.zoom, self.p),
+            "recentre": Recentre(self.recentre_px, self.p),
+            "seeing": Seeing(self.seeing_px, self.p),
+            "noise": SkyNoise(self.sky_rms, self.noise, self.p),
+            "cutout": CutOut(self.cutout, self.p),
+        }
+
+    @property
+    def settings(self) -> dict:
+        """Return all settings as plain numbers and words, for the record of a run."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "normalize"}
+        return {"normalize": self.normalize.settings} | own
+
+    def only(self, *names: str) -> GalaxyViews:
+        """Return views that always apply the named steps and never the others, to look at them.
+
+        >>> views = GalaxyViews(Normalize("identity"), sky_rms=[0.02, 0.02, 0.02])
+        >>> [name for name, step in views.only("seeing").steps.items() if step.p > 0]
+        ['seeing']
+        """
+        for name in names:
+            checks.choice("step", name, self.steps)
+        views = replace(self)
+        views.steps = {k: replace(step, p=float(k in names)) for k, step in self.steps.items()}
+        return views
+
+    def draw(self, shape, generator, device="cpu") -> dict[str, dict[str, torch.Tensor]]:
+        """Draw the parameters of all steps for a batch of shape (N, C, H, W), by step."""
+        return {name: step.draw(shape, generator, device) for name, step in self.steps.items()}
+
+    def apply(self, images: torch.Tensor, params) -> torch.Tensor:
+        """Return the normalised views that these parameters, from :meth:`draw`, make of images."""
+        scaled = self.steps["band_scaling"].apply(images.float(), params["band_scaling"])
+        moves = ("orientation", "zoom", "recentre")
+        turn, zoom, shift = (self.steps[name].frame(params[name]) for name in moves)
+        view = resample(scaled, compose(turn, compose(zoom, shift)))
+        for name in ("seeing", "noise", "cutout"):
+            view = self.steps[name].apply(view, params[name])
+        return self.normalize(view, reference=scaled)
+
+    @torch.no_grad()
+    def __call__(self, images, generator: torch.Generator) -> torch.Tensor:
+        """Make one view of every image.
+
+        Args:
+            images: float16 or float32 (N, C, H, W), tensor or array, in the set's units.
+            generator: where all randomness comes from; on the CPU or on the images' device.
+        Returns:
+            float32 (N, C, H, W) in [0, 1], on the images' device.
+        Raises:
+            ValueError: images of another shape, or with other bands than ``sky_rms`` has.
+        """
+        images = torch.as_tensor(images)
+        if images.ndim != 4 or images.shape[1] != len(self.sky_rms):
+            expected = f"(N, {len(self.sky_rms)}, H, W)"
+            raise ValueError(f"images: got shape {tuple(images.shape)}, expected {expected}")
+        return self.apply(images, self.draw(images.shape, generator, images.device))

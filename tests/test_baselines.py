@@ -1,0 +1,162 @@
+"""Baselines learn from what they may see, and from nothing else."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from astropy.table import Table
+from sklearn.decomposition import PCA
+
+from galclr_utils import baselines, metrics
+from galclr_utils.dataset import GalaxySet
+from galclr_utils.transforms import GalaxyViews, Normalize
+
+
+def make_set(n=240, size=16, seed=0):
+    """Round (early) and stretched (late) blobs on noise, half of each; the last third is test."""
+    random = np.random.default_rng(seed)
+    label = np.arange(n) % 2
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    angle = random.uniform(0, np.pi, n)[:, None, None]
+    along = x * np.cos(angle) + y * np.sin(angle)
+    across = y * np.cos(angle) - x * np.sin(angle)
+    axis_ratio = np.where(label == 1, 0.3, 1.0)[:, None, None]
+    blobs = np.exp(-0.5 * (along**2 + (across / axis_ratio) ** 2) / 3**2)
+    images = 0.7 * np.repeat(blobs[:, None], 3, axis=1) + 0.05 * random.normal(
+        size=(n, 3, size, size)
+    )
+    split = np.where(np.arange(n) < 2 * n // 3, "train", "test")
+    catalog = Table({"id": np.arange(n).astype(str), "label": label, "split": split})
+    catalog["g_r"], catalog["r_i"] = 0.8 - 0.3 * label, 0.4 - 0.1 * label
+    card = {"units": "display", "bands": ["g", "r", "i"]}
+    return GalaxySet(np.clip(images, 0, 1).astype(np.float16), catalog, card)
+
+
+@pytest.fixture(scope="module")
+def galaxies():
+    return make_set()
+
+
+@pytest.fixture(scope="module")
+def supervised(galaxies):
+    views = GalaxyViews(Normalize("identity"), sky_rms=[0.02] * 3)
+    settings = {"min_steps": 40, "epochs": 1, "batch_size": 32, "precision": "32-true"}
+    return baselines.SupervisedCNN(galaxies, views, representation_dim=8, **settings)
+
+
+def test_pca_is_that_of_the_training_pixels(galaxies):
+    found = baselines.pca_features(galaxies, Normalize("identity"), n_components=5)
+    pixels = galaxies.images.reshape(len(galaxies), -1).astype(np.float32)
+    pca = PCA(5).fit(pixels[galaxies.indices("train")])
+    assert found.shape == (240, 5) and found.dtype == np.float32
+    assert np.allclose(np.abs(found), np.abs(pca.transform(pixels)), atol=0.02)
+
+
+def test_pca_does_not_look_at_test_galaxies(galaxies):
+    changed = GalaxySet(galaxies.images.copy(), galaxies.catalog, galaxies.card)
+    changed.images[galaxies.indices("test")] = 1.0
+    train = galaxies.indices("train")
+    a, b = (baselines.pca_features(g, Normalize("identity"), 4)[train] for g in (galaxies, changed))
+    assert np.array_equal(a, b)
+
+
+def test_pca_is_clamped_to_what_there_is_and_limited_in_memory(galaxies):
+    few = baselines.pca_features(galaxies, Normalize("identity"), n_components=64, n_fit=10)
+    assert few.shape == (240, 10)
+    with pytest.raises(ValueError, match="n_components: got 0"):
+        baselines.pca_features(galaxies, Normalize("identity"), n_components=0)
+
+
+def test_the_random_encoder_is_in_range_and_repeats(galaxies):
+    a, b, c = (
+        baselines.random_encoder(galaxies, Normalize("identity"), "cnn4", 16, seed=s).embed(
+            galaxies.images[:50], orientations=1
+        )
+        for s in (0, 0, 1)
+    )
+    assert np.array_equal(a, b) and not np.allclose(a, c)
+    assert a.shape == (50, 16) and 1e-3 < a.std() < 100
+
+
+def test_catalogue_features_are_filled_from_training_galaxies(galaxies):
+    catalog = galaxies.catalog.copy()
+    catalog["g_r"][:3] = [np.nan, np.inf, 0.5]
+    holed = GalaxySet(galaxies.images, catalog, galaxies.card)
+    x, reason = baselines.catalogue_features(holed, ["g_r"])
+    train = np.asarray(catalog["g_r"])[3:160]
+    assert reason == "" and x[0, 0] == x[1, 0] == pytest.approx(np.median([*train, 0.5]))
+    assert np.isfinite(x).all() and x[2, 0] == 0.5
+
+
+def test_what_the_catalogue_lacks_is_said(galaxies):
+    features, reasons = baselines.photometry(galaxies)
+    assert list(features) == ["colour"] and features["colour"].shape == (240, 2)
+    assert reasons == {"catalogue": "the catalogue has no mag_r, r50, concentration"}
+    catalog = galaxies.catalog.copy()
+    catalog["g_r"][:100] = np.nan
+    features, reasons = baselines.photometry(GalaxySet(galaxies.images, catalog, galaxies.card))
+    assert "too few galaxies have g_r (58%)" in reasons["colour"]
+    assert list(features) == ["band means"]
+    assert np.allclose(features["band means"], galaxies.images.mean(axis=(2, 3), dtype="f4"))
+
+
+def test_a_full_catalogue_gives_five_numbers(galaxies):
+    catalog = galaxies.catalog.copy()
+    for name in ("mag_r", "r50", "concentration"):
+        catalog[name] = np.arange(240.0)
+    features, reasons = baselines.photometry(GalaxySet(galaxies.images, catalog, galaxies.card))
+    assert features["catalogue"].shape == (240, 5) and reasons == {}
+
+
+def test_batches_go_through_all_rows_before_any_comes_again():
+    random = torch.Generator().manual_seed(0)
+    batches = list(baselines.random_batches(8, 4, 6, random))
+    for k in (0, 2, 4):
+        assert sorted(torch.cat(batches[k : k + 2]).tolist()) == list(range(8))
+    assert batches[0].tolist() != batches[2].tolist()
+    (alone,) = baselines.random_batches(2, 128, 1, random)
+    assert sorted(alone.tolist()) == [0, 1]
+
+
+def test_the_supervised_network_learns_shapes(galaxies, supervised):
+    train, test = galaxies.labelled("train"), galaxies.labelled("test")
+    p_late = supervised(train, galaxies.labels[train], test)
+    assert p_late.shape == (80,) and 0 <= p_late.min() <= p_late.max() <= 1
+    assert metrics.scores(galaxies.labels[test], p_late)["accuracy"] > 0.9
+
+
+def test_the_supervised_network_sees_its_budget_only(galaxies, supervised):
+    """Other labels and other galaxies of the set change nothing."""
+    train, test = galaxies.labelled("train")[:40], galaxies.labelled("test")[:8]
+    p_late = supervised(train, galaxies.labels[train], test, seed=1, draw=2)
+    other = make_set()
+    rest = np.setdiff1d(np.arange(240), [*train, *test])
+    other.images[rest] = np.nan
+    other.catalog["label"][rest] = -1
+    supervised = baselines.SupervisedCNN(**{**vars(supervised), "galaxies": other})
+    again = supervised(train, galaxies.labels[train], test, seed=1, draw=2)
+    assert np.array_equal(p_late, again)
+    assert not np.array_equal(p_late, supervised(train, galaxies.labels[train], test, 1, draw=3))
+
+
+def test_the_supervised_prediction_does_not_depend_on_orientation(galaxies, supervised):
+    network = supervised.build(0)
+    images = torch.from_numpy(galaxies.images[:4])
+    upright, turned = (
+        supervised.predict(network, x, orientations=8) for x in (images, images.rot90(1, (2, 3)))
+    )
+    assert torch.allclose(upright, turned, atol=1e-5)
+
+
+def test_supervised_settings_are_checked(galaxies, supervised):
+    with pytest.raises(ValueError, match="learning_rate: got 0"):
+        baselines.SupervisedCNN(galaxies, supervised.views, learning_rate=0)
+
+
+def test_the_random_encoder_moves_before_it_is_calibrated(galaxies, monkeypatch):
+    best = SimpleNamespace(device=torch.device("meta"))
+    monkeypatch.setattr(baselines, "make_fabric", lambda: best)
+    monkeypatch.setattr(baselines.Encoder, "calibrate_batch_norm", lambda encoder, _: encoder)
+    encoder = baselines.random_encoder(galaxies, Normalize("identity"))
+    assert {p.device.type for p in encoder.parameters()} == {"meta"}

@@ -1,0 +1,250 @@
+"""The notebooks: the pair of source and .ipynb, their parameters, and a run of all of them."""
+
+import ast
+import json
+import os
+import shutil
+
+import jupytext
+import nbformat
+import numpy as np
+import papermill
+import pytest
+import yaml
+from astropy.table import Table
+from conftest import ROOT
+
+from galclr_utils import GalaxySet, comparison
+
+SCORE_COLUMNS = "method n_labels seed draw split".split()
+SCORE_COLUMNS += "accuracy balanced_accuracy precision recall roc_auc ece seconds".split()
+
+SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
+PROFILES = sorted((ROOT / "notebooks" / "profiles").glob("*.yml"))
+TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "list": list}
+every_notebook = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+every_profile = pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+
+
+def cells(notebook):
+    """Return what a pair must share; cell ids are random."""
+    return [(c.cell_type, c.source, dict(c.metadata)) for c in notebook.cells]
+
+
+def parameters(path):
+    """Return the parameters of a notebook as papermill reads them."""
+    return papermill.inspect_notebook(jupytext.read(path))
+
+
+def parameters_cell(path):
+    tagged = [c for c in jupytext.read(path).cells if "parameters" in c.metadata.get("tags", [])]
+    assert len(tagged) == 1, "expected one cell tagged parameters"
+    return tagged[0]
+
+
+@every_notebook
+def test_every_cell_marker_begins_a_cell(path):
+    """A fence ``` inside another of the same length makes jupytext swallow the cells after it."""
+    markers = [line for line in path.read_text().splitlines() if line.startswith("# %%")]
+    assert len(jupytext.read(path).cells) == len(markers)
+
+
+@every_notebook
+def test_pair_is_equal(path):
+    """If it is not: jupytext --update --to ipynb notebooks/*.py"""
+    pair = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+    assert cells(pair) == cells(jupytext.read(path))
+    assert pair.metadata.kernelspec.name == "python3"
+    nbformat.validate(pair)
+
+
+@every_notebook
+def test_no_outputs_are_committed(path):
+    notebook = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    assert [c.source for c in code if c.outputs or c.execution_count is not None] == []
+
+
+def test_every_ipynb_has_a_source():
+    assert {p.stem for p in (ROOT / "notebooks").glob("*.ipynb")} == {p.stem for p in SOURCES}
+
+
+@every_notebook
+def test_every_parameter_has_a_type_a_default_of_it_and_a_meaning(path):
+    seen = parameters(path)
+    written = ast.parse(parameters_cell(path).source).body
+    assert [node.target.id for node in written] == list(seen), "papermill reads other names"
+    assert {"run_dir", "seed"} <= set(seen)
+    for name, parameter in seen.items():
+        kind = TYPES[parameter["inferred_type_name"]]
+        default = ast.literal_eval(parameter["default"])
+        assert isinstance(default, kind), name
+        assert isinstance(default, bool) == (kind is bool), name
+        assert parameter["help"], f"{name} needs a comment that says what it is"
+
+
+def test_a_parameter_means_the_same_in_every_notebook():
+    defaults = {}
+    for path in SOURCES:
+        for name, parameter in parameters(path).items():
+            defaults.setdefault(name, {}).setdefault(parameter["default"], []).append(path.stem)
+    assert {name: found for name, found in defaults.items() if len(found) > 1} == {}
+
+
+@every_notebook
+def test_a_notebook_holds_no_class_and_no_long_function(path):
+    for cell in jupytext.read(path).cells:
+        if cell.cell_type == "code":
+            for node in ast.walk(ast.parse(cell.source)):
+                assert not isinstance(node, ast.ClassDef), node.name
+                if isinstance(node, ast.FunctionDef):
+                    assert node.end_lineno - node.lineno <= 10, node.name
+
+
+@every_profile
+def test_a_profile_sets_known_parameters_to_values_of_their_type(path):
+    known = {name: p for source in SOURCES for name, p in parameters(source).items()}
+    for name, value in yaml.safe_load(path.read_text()).items():
+        assert name in known
+        kind = TYPES[known[name]["inferred_type_name"]]
+        assert isinstance(value, kind), f"{name}: {value!r} (YAML reads 1e-3 as a string)"
+        assert isinstance(value, bool) == (kind is bool), name
+
+
+# --- the run ------------------------------------------------------------------------------------
+
+
+@every_notebook
+def test_a_chapter_runs_and_leaves_its_numbers(smoke, path):
+    record = json.loads((smoke / "run" / "metrics" / f"{path.stem}.json").read_text())
+    assert record["chapter"] == path.stem
+    assert record["metrics"]
+    done = nbformat.read(smoke / "run" / "executed" / f"{path.stem}.ipynb", as_version=4)
+    code = [c for c in done.cells if c.cell_type == "code"]
+    assert [c.source for c in code if c.execution_count is None] == []
+
+
+def test_a_notebook_runs_from_its_own_folder_too(smoke, tmp_path):
+    """A relative run is found from the project's root, wherever the kernel starts."""
+    papermill.execute_notebook(
+        str(ROOT / "notebooks" / "02_views.ipynb"),
+        str(tmp_path / "out.ipynb"),
+        parameters={"run_dir": os.path.relpath(smoke / "run", ROOT)},
+        cwd=str(ROOT / "notebooks"),
+        progress_bar=False,
+    )
+
+
+def test_words_that_papermill_passes_are_understood(smoke, tmp_path):
+    """``-p resume false`` arrives as a string; so may numbers from YAML, such as 1e-3."""
+    shutil.copytree(smoke / "run" / "dataset", tmp_path / "dataset")
+    words = {"resume": "false", "epochs": "1", "learning_rate": "1e-3", "batch_size": "64"}
+    papermill.execute_notebook(
+        str(ROOT / "notebooks" / "03_pretrain.ipynb"),
+        str(tmp_path / "out.ipynb"),
+        parameters={"run_dir": str(tmp_path), "precision": "32-true", **words},
+        cwd=str(ROOT),
+        progress_bar=False,
+    )
+    record = json.loads((tmp_path / "pretrain" / "settings.json").read_text())
+    assert record["settings"]["epochs"] == 1 and record["settings"]["learning_rate"] == 0.001
+
+
+def metrics_of(smoke, chapter):
+    return json.loads((smoke / "run" / "metrics" / f"{chapter}.json").read_text())["metrics"]
+
+
+def test_01_data_counts_what_it_made(smoke):
+    found = metrics_of(smoke, "01_data")
+    assert sum(found["counts"]["train"].values()) == 256
+    assert found["simulated"] is True and found["arcsec_per_pixel"] == pytest.approx(0.792)
+    flips = found["label_flips"]
+    assert flips["0.0"] == 0 < flips["0.8"] < flips["1.6"], "label scatter shows its effect"
+
+
+def test_03_pretrain_learned_something_and_did_not_collapse(smoke):
+    found = metrics_of(smoke, "03_pretrain")
+    assert found["loss"] < 4.8 and not found["collapsed"]  # guessing: log(2 x 64 - 1) = 4.84
+    galaxies = GalaxySet.load(smoke / "run" / "dataset")
+    h = np.load(smoke / "run" / "embedding" / "representation.npy")
+    assert h.shape == (len(galaxies), 64) and np.isfinite(h).all()
+
+
+def test_04_umap_maps_the_test_galaxies(smoke):
+    found = metrics_of(smoke, "04_umap")
+    assert found["n"] == 100 and 0.5 < found["trustworthiness"] <= 1
+    table = Table.read(smoke / "run" / "embedding" / "umap.csv")
+    galaxies = GalaxySet.load(smoke / "run" / "dataset")
+    tested = set(galaxies.catalog["id"][galaxies.indices("test")])
+    assert set(table["id"]) <= tested
+
+
+def test_05_probes_scores_every_method_on_the_same_galaxies(smoke):
+    scores = comparison.load_scores(smoke / "run")
+    assert scores.table.colnames == SCORE_COLUMNS
+    expected = {"majority", "colour + logistic", "catalogue + logistic", "supervised CNN"}
+    for space in ("PCA-64", "random weights", "SimCLR"):
+        expected |= {f"{space} + {kind}" for kind in ("fully connected", "logistic", "kNN")}
+    assert set(scores.table["method"]) == expected
+    assert set(scores.table["split"]) == {"test"}
+    budgets = {m: set(scores.table["n_labels"][scores.table["method"] == m]) for m in expected}
+    assert set(map(tuple, map(sorted, budgets.values()))) == {(40, 256)}
+    majority = scores.table[scores.table["method"] == "majority"]
+    assert set(majority["balanced_accuracy"]) == {0.5}
+    catalogue = scores.table[scores.table["method"] == "catalogue + logistic"]
+    assert catalogue["balanced_accuracy"].max() > 0.7, "colour and concentration do know the type"
+
+
+def test_the_same_seed_gives_the_same_scores(smoke, tmp_path):
+    """From the data to the scores, again in another folder: equal but for the seconds."""
+    import build
+
+    chapters = ["01_data", "03_pretrain", "05_probes"]
+    where = ["--run-dir", str(tmp_path / "run"), "--output", str(tmp_path)]
+    assert build.main(["--profile", "smoke", "--only", *chapters, *where]) == 0
+    first, again = (
+        [line.rsplit(",", 1)[0] for line in (folder / "run/probes/scores.csv").open()]
+        for folder in (smoke, tmp_path)
+    )
+    assert first == again
+
+
+@pytest.fixture
+def pictures(smoke, tmp_path):
+    """Stamps as 8-bit pictures in a file, and a profile of seconds that reads them."""
+    galaxies = GalaxySet.load(smoke / "run" / "dataset")
+    shown = np.clip(galaxies.images[:120].astype("f4") / 5, 0, 1)
+    ids = np.arange(120)
+    np.savez(tmp_path / "stamps.npz", images=np.uint8(255 * shown), objid=ids)
+    quick = yaml.safe_load((ROOT / "notebooks" / "profiles" / "smoke.yml").read_text())
+    mine = {"source": "arrays", "source_path": str(tmp_path / "stamps.npz"), "n_galaxies": 0}
+
+    def run(*chapters, **more):
+        import build
+
+        (tmp_path / "mine.yml").write_text(yaml.safe_dump(quick | mine | more))
+        where = ["--profile", str(tmp_path / "mine.yml"), "--run-dir", str(tmp_path / "run")]
+        return build.main([*where, "--output", str(tmp_path), "--only", *chapters])
+
+    return run
+
+
+FOUR = ["01_data", "02_views", "03_pretrain", "04_umap"]
+
+
+def test_without_labels_four_chapters_run_and_the_last_says_what_it_lacks(
+    pictures, tmp_path, capsys
+):
+    assert pictures(*FOUR) == 0
+    assert (tmp_path / "run" / "embedding" / "umap.csv").exists()
+    assert pictures("05_probes") == 1
+    assert "got 0 in train and 0 in test" in capsys.readouterr().err
+
+
+def test_with_one_class_only_a_classifier_is_refused_and_nothing_before(pictures, tmp_path, capsys):
+    catalog = Table({"objid": np.arange(120), "label": ["late"] * 120, "g_r": np.full(120, 0.5)})
+    catalog.write(tmp_path / "catalog.csv")
+    chapters = ["01_data", "03_pretrain", "04_umap"]
+    assert pictures(*chapters, catalog_path=str(tmp_path / "catalog.csv")) == 0
+    assert pictures("05_probes", catalog_path=str(tmp_path / "catalog.csv")) == 1
+    assert "late types only" in capsys.readouterr().err

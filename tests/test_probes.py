@@ -1,0 +1,157 @@
+"""Label draws are stratified and nested; probes learn, and repeat themselves."""
+
+import numpy as np
+import pytest
+
+from galclr_utils import metrics, probes
+
+
+@pytest.fixture
+def labels():
+    """Seventy early, thirty late and some unknown in a hundred."""
+    random = np.random.default_rng(3)
+    return random.choice([0, 1, -1], p=[0.63, 0.27, 0.1], size=3000).astype(np.int8)
+
+
+def two_clouds(n, distance=1.5, n_dimensions=16, seed=0):
+    random = np.random.default_rng(seed)
+    y = np.arange(n) % 2
+    shift = np.zeros(n_dimensions)
+    shift[0] = distance
+    return random.normal(size=(n, n_dimensions)) + np.outer(2 * y - 1, shift), y
+
+
+@pytest.mark.parametrize("n", [10, 100, 999])
+def test_draws_hold_the_classes_in_proportion(labels, n):
+    drawn = probes.draw_labels(labels, n)
+    fraction = np.mean(labels[labels >= 0])
+    assert len(set(drawn)) == n and labels[drawn].min() == 0
+    assert abs(labels[drawn].sum() - n * fraction) <= 1
+
+
+def test_draws_are_nested_and_differ_between_draws_and_seeds(labels):
+    hundred, thousand = (set(probes.draw_labels(labels, n, draw=2)) for n in (100, 1000))
+    assert hundred < thousand < set(probes.draw_labels(labels, 0, draw=2))
+    first = set(probes.draw_labels(labels, 100, draw=0, seed=0))
+    assert len(first & set(probes.draw_labels(labels, 100, draw=1, seed=0))) < 20
+    assert len(first & set(probes.draw_labels(labels, 100, draw=0, seed=1))) < 20
+    assert first == set(probes.draw_labels(labels, 100, draw=0, seed=0))
+
+
+def test_all_labels_are_all_that_are_known(labels):
+    assert sorted(probes.draw_labels(labels, 0)) == np.flatnonzero(labels >= 0).tolist()
+
+
+def test_every_galaxy_is_drawn_as_often_as_any_other():
+    labels = np.array([0] * 40 + [1] * 10)
+    times = np.bincount(
+        np.concatenate([probes.draw_labels(labels, 20, draw) for draw in range(1000)]), minlength=50
+    )
+    assert abs(times - 400).max() < 5 * np.sqrt(1000 * 0.4 * 0.6)
+
+
+def test_what_cannot_be_drawn_is_refused(labels):
+    with pytest.raises(ValueError, match=r"got 5000, but the training split has 27\d\d labelled"):
+        probes.draw_labels(labels, 5000)
+    with pytest.raises(ValueError, match=r"early types only in 10 labels.*expected early and late"):
+        probes.draw_labels(np.zeros(50, int), 10)
+    with pytest.raises(ValueError, match="no types only in 0 labels"):
+        probes.draw_labels(np.full(5, -1), 0)
+    with pytest.raises(ValueError, match="a whole number"):
+        probes.draw_labels(labels, 10.5)
+
+
+@pytest.mark.parametrize("kind", probes.KINDS)
+@pytest.mark.parametrize("n", [8, 40, 400])
+def test_probes_learn_what_can_be_learned(kind, n):
+    """The best possible accuracy is 0.93; more labels bring a probe nearer to it."""
+    x, y = two_clouds(n + 2000)
+    p_late = probes.fit_probe(kind, x[:n], y[:n], x[n:], seed=1)
+    floor = {8: 0.55, 40: 0.70, 400: 0.86}[n]
+    assert metrics.scores(y[n:], p_late)["accuracy"] > floor
+    assert p_late.shape == (2000,) and p_late.dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", ["fully connected", "logistic"])
+def test_probabilities_are_honest(kind):
+    x, y = two_clouds(4000, distance=0.5)
+    p_late = probes.fit_probe(kind, x[:1000], y[:1000], x[1000:])
+    assert metrics.scores(y[1000:], p_late)["ece"] < 0.06
+
+
+def test_only_the_network_bends_its_boundary():
+    """Late inside a ring of early: no straight cut finds it."""
+    x = np.random.default_rng(0).normal(size=(3000, 2))
+    y = (np.linalg.norm(x, axis=1) < 1.18).astype(int)
+    accuracy = {
+        kind: metrics.scores(y[1000:], probes.fit_probe(kind, x[:1000], y[:1000], x[1000:]))
+        for kind in ("fully connected", "logistic")
+    }
+    assert accuracy["fully connected"]["accuracy"] > 0.9 > 0.6 > accuracy["logistic"]["accuracy"]
+
+
+def test_standardised_features_have_no_units():
+    x = np.random.default_rng(0).normal(size=(600, 16))
+    scaled = x * np.logspace(-4, 4, 16) - np.logspace(-4, 4, 16)
+    scaled[:, 3] = x[:, 3] = 7.0  # a feature that says nothing is no trouble either
+    rows = np.arange(400)
+    a, b = probes.standardise(x, rows), probes.standardise(scaled, rows)
+    np.testing.assert_allclose(a, b, atol=1e-4)
+    assert not a[:, 3].any()
+
+
+def test_decorrelated_features_are_uncorrelated_and_ordered_in_scale():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(2000, 6)) @ random.normal(size=(6, 6)) * [1, 1, 1, 1, 10, 0.01]
+    covariance = np.cov(probes.decorrelate(x, np.arange(2000)).T)
+    assert abs(covariance - np.diag(np.diag(covariance))).max() < 1e-3
+    assert np.diag(covariance).max() < 1, "no axis is blown up"
+
+
+def test_preparing_features_looks_at_training_galaxies_only():
+    x = np.random.default_rng(0).normal(size=(300, 4)) * [1, 2, 3, 4]
+    other = x.copy()
+    other[200:] += 100
+    rows = np.arange(200)
+    for prepare in (probes.standardise, probes.decorrelate):
+        np.testing.assert_array_equal(prepare(x, rows)[:200], prepare(other, rows)[:200])
+
+
+@pytest.mark.parametrize("kind", probes.KINDS)
+def test_the_same_seed_gives_the_same_probabilities(kind):
+    x, y = two_clouds(300)
+    a, b = (probes.fit_probe(kind, x[:100], y[:100], x[100:], seed=5) for _ in range(2))
+    assert np.array_equal(a, b)
+    if kind == "fully connected":
+        other = probes.fit_probe(kind, x[:100], y[:100], x[100:], seed=6)
+        assert not np.array_equal(a, other)
+
+
+def test_a_probe_leaves_the_global_random_numbers_alone():
+    import torch
+
+    x, y = two_clouds(60)
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    probes.fit_probe("fully connected", x[:40], y[:40], x[40:])
+    assert torch.rand(1) == expected
+
+
+def test_probes_refuse_one_class_and_unknown_kinds():
+    with pytest.raises(ValueError, match=r"got only \[1\], expected both 0 and 1"):
+        probes.fit_probe("logistic", np.ones((4, 2)), [1, 1, 1, 1], np.ones((2, 2)))
+    with pytest.raises(ValueError, match="did you mean 'logistic'"):
+        probes.fit_probe("logistc", np.ones((4, 2)), [0, 1, 1, 1], np.ones((2, 2)))
+    with pytest.raises(ValueError, match="kind: got 'svm'"):
+        probes.probe(np.ones((4, 2)), "svm")
+
+
+def test_features_of_each_pretraining_seed_are_used_for_its_runs():
+    x, y = two_clouds(400, distance=3)
+    noise = np.random.default_rng(0).normal(size=x.shape)
+    fit = probes.probe({7: x, 8: noise}, "knn")
+    train, test = np.arange(200), np.arange(200, 400)
+    good, bad = (fit(train, y[train], test, seed, 0) for seed in (7, 8))
+    assert metrics.scores(y[test], good)["accuracy"] > 0.95
+    assert metrics.scores(y[test], bad)["accuracy"] < 0.65
