@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROFILE ?= small
 
-.PHONY: book test test-real lint lock clean
+.PHONY: book test test-real bench lint lock clean
 .DEFAULT_GOAL := book
 
 .venv/.ready: requirements.txt pyproject.toml
@@ -21,8 +21,14 @@ book: .venv/.ready          ## execute the notebooks, build _build/html/index.ht
 test: .venv/.ready lint     ## the tests, without real data
 	$(BIN)/python -m pytest -m "not real_data"
 
-test-real: .venv/.ready     ## the five chapters on real galaxies: GALCLR_REAL_DATA=DIR make test-real
+test-real: .venv/.ready     ## the chapters on real galaxies: GALCLR_REAL_DATA=DIR make test-real
 	$(BIN)/python -m pytest -m real_data -s
+
+bench: .venv/.ready         ## how fast, and why: about an hour on two quiet cores, for the book's last chapter
+	$(BIN)/python -m pip install --no-deps -r benchmarks/requirements.txt
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/precision.py
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -27,15 +27,14 @@ from chapters import (
     Chapter,
     ChapterFailed,
     Run,
-    check_names,
     execute,
     merge_prose,
     read_chapters,
-    read_profile,
 )
 from freshness import dependencies, reasons, remember, snapshot
 
 from galclr_utils.checks import choice
+from galclr_utils.parameters import check_names, read_profile
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -87,7 +86,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def open_run(options: argparse.Namespace, root: Path, chapters: list[Chapter]) -> tuple[Run, str]:
     """Check every name before a kernel starts; return the run and the profile's name."""
     profile, values = read_profile(root, options.profile)
-    check_names(values, chapters)
+    check_names(values, [name for chapter in chapters for name in chapter.parameters])
     for name in options.only or []:
         choice("--only", name, [c.name for c in chapters])
     values["run_dir"] = options.run_dir or values.get("run_dir") or f"runs/{profile}"

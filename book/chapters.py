@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +12,9 @@ import jupytext
 import nbclient
 import nbformat
 import papermill
-import yaml
 from nbformat import NotebookNode
 
-from galclr_utils.checks import did_you_mean
 from galclr_utils.provenance import whole_file
-
-# Read by glibc when a kernel starts: freed memory is kept for the next batch, not handed back
-# to the system and faulted in again, page by page. Other systems ignore it.
-KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "2000000000"}
 
 
 @dataclass
@@ -67,40 +58,6 @@ def read_chapters(root: Path) -> list[Chapter]:
     return chapters
 
 
-def read_profile(root: Path, profile: str) -> tuple[str, dict]:
-    """Return a profile's name and its parameters: a flat YAML file, or none at all for ``small``.
-
-    Args:
-        profile: a name in ``notebooks/profiles``, or the path of a YAML file.
-    Raises:
-        ValueError: no such profile, or not a flat mapping.
-    """
-    folder = root / "notebooks" / "profiles"
-    is_file = profile.endswith((".yml", ".yaml"))
-    path = Path(profile) if is_file else folder / f"{profile}.yml"
-    if profile == "small" and not path.exists():
-        return profile, {}
-    if not path.exists():
-        known = ["small", *sorted(p.stem for p in folder.glob("*.yml"))]
-        hint = did_you_mean(profile, known)
-        raise ValueError(f"profile {profile!r}: expected a YAML file or one of {known}{hint}")
-    values = yaml.safe_load(path.read_text()) or {}
-    if not isinstance(values, dict) or any(isinstance(v, dict) for v in values.values()):
-        raise ValueError(f"{path}: expected one flat mapping of parameter names to values")
-    return path.stem, values
-
-
-def check_names(values: dict, chapters: list[Chapter]) -> None:
-    """Refuse a parameter that no notebook has: papermill would only log it and run the default."""
-    known = sorted({name for chapter in chapters for name in chapter.parameters})
-    for name in values:
-        if name not in known:
-            raise ValueError(
-                f"parameter {name!r}: no notebook has it{did_you_mean(name, known)} "
-                f"(there are: {', '.join(known)})"
-            )
-
-
 def parameters_of(chapter: Chapter, run: Run) -> dict:
     """Return the values to pass to a chapter: those that it declares and that differ."""
     known = chapter.defaults
@@ -109,18 +66,6 @@ def parameters_of(chapter: Chapter, run: Run) -> dict:
 
 class ChapterFailed(Exception):
     """A notebook raised an error; the message says where, and where its copy lies."""
-
-
-@contextmanager
-def environment(defaults: dict[str, str]) -> Iterator[None]:
-    """Set the environment variables that are not set, for a while: a kernel inherits them."""
-    added = defaults.keys() - os.environ.keys()
-    os.environ.update({name: defaults[name] for name in added})
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
 
 
 def execute(chapter: Chapter, run: Run, force: bool = False) -> None:
@@ -139,16 +84,15 @@ def execute(chapter: Chapter, run: Run, force: bool = False) -> None:
     target = run.executed / f"{chapter.name}.ipynb"
     part = target.with_suffix(".failed.ipynb")
     try:
-        with environment(KEEP_MEMORY):
-            papermill.execute_notebook(
-                copy.deepcopy(chapter.notebook),
-                str(part),
-                parameters=values,
-                kernel_name="python3",
-                cwd=str(run.root),
-                progress_bar=sys.stderr.isatty(),
-                extra_arguments=["--IPKernelApp.log_level=ERROR"],  # no advice on transports
-            )
+        papermill.execute_notebook(
+            copy.deepcopy(chapter.notebook),
+            str(part),
+            parameters=values,
+            kernel_name="python3",
+            cwd=str(run.root),
+            progress_bar=sys.stderr.isatty(),
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],  # no advice on transports
+        )
     except papermill.PapermillExecutionError as error:
         trace = "\n".join(error.traceback)
         place = f"{chapter.name}, code cell {error.exec_count}:\n\n{error.source}\n\n{trace}"

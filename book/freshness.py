@@ -16,7 +16,8 @@ from chapters import Chapter, Run, parameters_of
 
 from galclr_utils.provenance import read_json, sha256, write_json
 
-PATHS = ("source_path", "catalog_path", "unlabelled_path")  # parameters that name the user's files
+# parameters that name files from outside the run: the user's, and what the benchmarks measured
+PATHS = ("source_path", "catalog_path", "unlabelled_path", "results_dir")
 NOT_READ = ("metrics/", "figures/", "embedding/umap.csv")  # written, and read by no later chapter
 
 

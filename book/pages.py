@@ -14,7 +14,7 @@ from chapters import Chapter, Run
 from freshness import read_state
 from nbformat import NotebookNode
 
-from galclr_utils import comparison
+from galclr_utils import comparison, timings
 from galclr_utils.provenance import read_json
 
 BADGE = '<span class="simulated">SIMULATED</span>'
@@ -33,6 +33,8 @@ def write_all(run: Run, chapters: list[Chapter], profile: str, folder: Path) -> 
         "data_card": data_card(run),
         "results": results(run),
         "headline": headline(run),
+        "gpu": gpu(run),
+        "slurm": listing(run.root / "notebooks" / "profiles" / "pretrain.slurm"),
     }
     texts |= {f"time_{c.name}": chapter_time(run, c) for c in chapters}
     for name, text in texts.items():
@@ -287,6 +289,20 @@ def headline(run: Run) -> str:
         f"intervals. {pretrainings(pairs)}"
     )
     return unbroken("\n\n".join(told))
+
+
+def gpu(run: Run) -> str:
+    """Return what was measured on a GPU, and where and when; or that nothing was."""
+    folder = run.root / run.values.get("results_dir", "benchmarks/results")
+    if (measured := timings.load(folder, "gpu")) is None:
+        return "The poster's configuration has not yet been run on a GPU."
+    lines = timings.gpu_lines(measured)
+    return table(["on a GPU", ""], [list(line) for line in lines]) + f"\n\n{measured.origin}"
+
+
+def listing(path: Path, language: str = "bash") -> str:
+    """Return a file as a block of code: pages are staged without what lies beside them."""
+    return f"```{language}\n{path.read_text()}```" if path.exists() else ""
 
 
 def rival(pair: dict) -> str:

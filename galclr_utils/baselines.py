@@ -19,7 +19,8 @@ from torch.nn import functional as F
 
 from galclr_utils.checks import number
 from galclr_utils.dataset import GalaxySet
-from galclr_utils.encoders import Encoder, make_fabric, orient
+from galclr_utils.device import make_fabric
+from galclr_utils.encoders import Encoder, orient
 from galclr_utils.probes import fit_seed
 from galclr_utils.provenance import progress
 from galclr_utils.transforms import GalaxyViews, Normalize
@@ -241,7 +242,7 @@ class SupervisedCNN:
         random = torch.Generator().manual_seed(own_seed)
         batches = random_batches(len(train), self.batch_size, n_steps, random)
         for batch in progress(batches, "supervised CNN", n_steps):
-            view = self.views(stamps[batch], random).contiguous(memory_format=torch.channels_last)
+            view = self.views(stamps[batch], random)
             loss = F.binary_cross_entropy_with_logits(network(view)[:, 0].float(), y[batch])
             optimizer.zero_grad()
             fabric.backward(loss)

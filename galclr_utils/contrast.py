@@ -1,7 +1,9 @@
-"""Take one step of contrastive learning: SimCLR from lightly's head and NT-Xent loss.
+"""Say what is learned: SimCLR and MoCo, from lightly's heads and NT-Xent loss.
 
-Two random views of each galaxy go through the encoder and a small head; the loss asks the two
-projections of a galaxy to be nearer to each other than to those of any other in the batch.
+Two random views of each galaxy become two projections; the loss asks the two of a galaxy to be
+nearer to each other than to those of others. In SimCLR the others are the rest of the batch. In
+MoCo they are remembered: a slowly moving copy of the network makes one of the two projections, and
+a memory bank keeps what it made of the galaxies before.
 
 Axes: N galaxies, B galaxies in a batch, D representation h, Z projection z.
 """
@@ -9,24 +11,20 @@ Axes: N galaxies, B galaxies in a batch, D representation h, Z projection z.
 from __future__ import annotations
 
 import copy
-import math
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from lightly.loss import NTXentLoss
-from lightly.models.modules import SimCLRProjectionHead
+from lightly.models.modules import MoCoProjectionHead, SimCLRProjectionHead
+from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import Tensor, nn
 
-from galclr_utils.checks import choice, number
-from galclr_utils.dataset import GalaxySet
-from galclr_utils.encoders import ENCODERS, PRECISIONS, Encoder, make_fabric
-from galclr_utils.provenance import progress
-from galclr_utils.transforms import GalaxyViews
+from galclr_utils.checks import choice, flag, number
+from galclr_utils.device import PRECISIONS
+from galclr_utils.encoders import ENCODERS, Encoder
 
-TIMED_STEPS = 12  # steps thrown away to learn how long one takes
+METHODS = ("simclr", "moco")
+HIDDEN, PROJECTION = 256, 64  # widths of the head
 
 
 @dataclass(frozen=True)
@@ -50,29 +48,38 @@ class Settings:
     weight_decay: float = 0.0001
     warmup_epochs: int = 2
     temperature: float = 0.2
+    memory_bank_size: int = 4096  # MoCo only, as is the next
+    momentum: float = 0.99
     precision: str = "auto"
     max_minutes: float = 0.0
     seed: int = 0
+    devices: int = 1
+    num_nodes: int = 1
+    cuda_graphs: bool = False
 
     def __post_init__(self):
-        if self.method == "moco":
-            raise ValueError("method: 'moco' is not built yet, use 'simclr'")
         checked = {
-            "method": choice("method", self.method, ("simclr",)),
+            "method": choice("method", self.method, METHODS),
             "encoder": choice("encoder", self.encoder, ENCODERS),
-            "representation_dim": number(
-                "representation_dim", self.representation_dim, 2, 4096, True
-            ),
-            "epochs": number("epochs", self.epochs, 1, 100_000, True),
-            "batch_size": number("batch_size", self.batch_size, 2, 65_536, True),
-            "learning_rate": number("learning_rate", self.learning_rate, 0, 10, low_open=True),
-            "weight_decay": number("weight_decay", self.weight_decay, 0, 1),
-            "warmup_epochs": number("warmup_epochs", self.warmup_epochs, 0, 1000, True),
-            "temperature": number("temperature", self.temperature, 0, 5, low_open=True),
             "precision": choice("precision", self.precision, PRECISIONS),
-            "max_minutes": number("max_minutes", self.max_minutes, 0, 100_000),
-            "seed": number("seed", self.seed, 0, 2**31 - 1, True),
+            "cuda_graphs": flag("cuda_graphs", self.cuda_graphs),
         }
+        whole = {
+            "representation_dim": (2, 4096),
+            "epochs": (1, 100_000),
+            "batch_size": (2, 65_536),
+            "warmup_epochs": (0, 1000),
+            "memory_bank_size": (2, 2**24),
+            "seed": (0, 2**31 - 1),
+            "devices": (1, 1024),
+            "num_nodes": (1, 1024),
+        }
+        real = {"weight_decay": (0, 1), "momentum": (0, 1), "max_minutes": (0, 100_000)}
+        positive = {"learning_rate": (0, 10), "temperature": (0, 5)}
+        for name, ends in whole.items():
+            checked[name] = number(name, getattr(self, name), *ends, integer=True)
+        for name, ends in (real | positive).items():
+            checked[name] = number(name, getattr(self, name), *ends, low_open=name in positive)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -89,12 +96,14 @@ class SimCLR(nn.Module):
     (torch.Size([4, 64]), torch.Size([4, 64]))
     """
 
-    def __init__(self, encoder: Encoder, hidden_dim=256, projection_dim=64, seed: int = 0):
+    make_head = SimCLRProjectionHead
+
+    def __init__(self, encoder: Encoder, seed: int = 0):
         super().__init__()
         self.encoder = encoder
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.head = SimCLRProjectionHead(encoder.representation_dim, hidden_dim, projection_dim)
+            self.head = self.make_head(encoder.representation_dim, HIDDEN, PROJECTION)
 
     def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
         """Return h (2B, D) and z (2B, Z) of normalised views (2B, C, H, W)."""
@@ -102,147 +111,70 @@ class SimCLR(nn.Module):
         return h, self.head(h)
 
 
-def learning_rate_at(step: int, total: int, warmup: int, peak: float) -> float:
-    """Return the rate of a step: a linear warm-up, then half a cosine down to zero.
+class MoCo(SimCLR):
+    """Add a slowly moving copy of encoder and head, which makes the projections to be found.
 
-    The warm-up is at most a tenth of all steps, so that a short run still has its cosine.
+    The copy follows the network by ``momentum`` of itself a step and learns nothing else (He et al.
+    2020, eq. 2). While training, the first of two views goes through the network (the query) and
+    the second through the copy (the key); afterwards only the network is used. The head is
+    lightly's for MoCo: linear, ReLU, linear.
 
-    >>> [round(learning_rate_at(s, total=100, warmup=10, peak=1.0), 2) for s in (0, 9, 10, 55, 99)]
-    [0.1, 1.0, 1.0, 0.5, 0.0]
+    >>> model = MoCo(Encoder("cnn4", 64))
+    >>> h, z = model(torch.rand(4, 3, 32, 32))
+    >>> h.shape, z.shape, z[2:].requires_grad
+    (torch.Size([2, 64]), torch.Size([4, 64]), True)
     """
-    warmup = min(warmup, total // 10)
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+
+    make_head = MoCoProjectionHead
+
+    def __init__(self, encoder: Encoder, seed: int = 0, momentum: float = 0.99):
+        super().__init__(encoder, seed)
+        self.momentum = momentum
+        self.key_encoder, self.key_head = copy.deepcopy(encoder), copy.deepcopy(self.head)
+        for part in (self.key_encoder, self.key_head):
+            deactivate_requires_grad(part)
+
+    def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Return h of the queries, and z of queries and keys; in evaluation, those of all views."""
+        if not self.training:
+            return super().forward(views)
+        update_momentum(self.encoder, self.key_encoder, self.momentum)
+        update_momentum(self.head, self.key_head, self.momentum)
+        queries, keys = views.chunk(2)
+        h, z = super().forward(queries)
+        with torch.no_grad():
+            key_z = self.key_head(self.key_encoder(keys))
+        return h, torch.cat([z, key_z])
 
 
-class Trainer:
-    """Run the steps of a pretraining: what is needed for one, and nothing else.
+def build_model(settings: Settings, encoder: Encoder) -> SimCLR:
+    """Build the network of the chosen method around an encoder.
+
+    >>> type(build_model(Settings(method="moco"), Encoder())).__name__
+    'MoCo'
+    """
+    if settings.method == "moco":
+        return MoCo(encoder, settings.seed, settings.momentum)
+    return SimCLR(encoder, settings.seed)
+
+
+def build_loss(settings: Settings, n_galaxies: int, gather: bool = False) -> NTXentLoss:
+    """Build lightly's NT-Xent, for MoCo with a memory bank.
+
+    The bank holds at most half of the galaxies: with more, a galaxy would meet its own earlier
+    projection as a stranger.
 
     Args:
-        galaxies: the data set; only its ``train`` split is learned from.
-        views: the random transforms, which end in the normalisation.
-        settings: the checked settings.
-    Raises:
-        ValueError: fewer than two galaxies to contrast.
+        settings: temperature, method, size of the bank, seed of its first content.
+        n_galaxies: how many there are to learn from.
+        gather: take the strangers from all processes that train together.
+
+    >>> build_loss(Settings(method="moco"), n_galaxies=1000).memory_bank.bank.shape
+    torch.Size([500, 64])
     """
-
-    def __init__(self, galaxies: GalaxySet, views: GalaxyViews, settings: Settings):
-        self.galaxies, self.views, self.settings = galaxies, views, settings
-        self.train = galaxies.indices("train")
-        if len(self.train) < 2:
-            raise ValueError(
-                f"train split: got {len(self.train)} galaxies, expected 2 or more to contrast"
-            )
-        self.batch_size = min(settings.batch_size, len(self.train))
-        self.steps_per_epoch = len(self.train) // self.batch_size
-        self.total_steps = settings.epochs * self.steps_per_epoch
-        self.step, self.rate = 0, 0.0
-        self.fabric = make_fabric(settings.precision)
-        self.encoder = Encoder(
-            settings.encoder,
-            settings.representation_dim,
-            views.normalize,
-            galaxies.images.shape[1],
-            settings.seed,
-        )
-        model = SimCLR(self.encoder, seed=settings.seed).to(memory_format=torch.channels_last)
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
-        self.model, self.optimizer = self.fabric.setup(model, optimizer)
-        self.loss = NTXentLoss(temperature=settings.temperature)
-
-    def generator(self, epoch: int, stream: int = 0) -> torch.Generator:
-        """Return the random numbers of one epoch: the same ones after a restart."""
-        words = np.random.SeedSequence([self.settings.seed, stream, epoch]).generate_state(1)
-        return torch.Generator().manual_seed(int(words[0]))
-
-    def two_views(self, rows: np.ndarray, generator: torch.Generator) -> Tensor:
-        """Return two views of each galaxy (2B, C, H, W), the first of all before the second."""
-        stamps = torch.from_numpy(self.galaxies.images[rows]).to(self.fabric.device)
-        views = self.views(torch.cat([stamps, stamps]), generator)
-        return views.contiguous(memory_format=torch.channels_last)
-
-    def learn(self, rows: np.ndarray, generator: torch.Generator) -> Tensor:
-        """Take one optimiser step on a batch; return its loss (a tensor, not yet read)."""
-        warmup = self.settings.warmup_epochs * self.steps_per_epoch
-        peak = self.settings.learning_rate
-        self.rate = learning_rate_at(self.step, self.total_steps, warmup, peak)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
-        _, projections = self.model(self.two_views(rows, generator))
-        first, second = projections.chunk(2)
-        loss = self.loss(first, second)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
-        self.optimizer.step()
-        self.step += 1
-        return loss.detach()
-
-    def batches(self, epoch: int) -> tuple[np.ndarray, torch.Generator]:
-        """Return the epoch's shuffled batches, whole ones only, and the generator of its views."""
-        generator = self.generator(epoch)
-        order = self.train[torch.randperm(len(self.train), generator=generator).numpy()]
-        whole = self.steps_per_epoch * self.batch_size
-        return order[:whole].reshape(self.steps_per_epoch, self.batch_size), generator
-
-    def run(self, looks: int) -> Iterator[float]:
-        """Take all remaining steps, epoch by epoch, and pause about ``looks`` times.
-
-        Yields:
-            The mean loss since the last pause, always at the end of an epoch or of the run, so that
-            a run taken up at a pause repeats the uninterrupted one exactly.
-        """
-        if self.step >= self.total_steps:
-            return
-        epochs = math.ceil(self.total_steps / self.steps_per_epoch)
-        every = max(1, round(epochs / looks))
-        bar = progress(range(self.step, self.total_steps), "pretraining")
-        ticks, losses = iter(bar), []
-        for epoch in range(self.step // self.steps_per_epoch, epochs):
-            batches, generator = self.batches(epoch)
-            for rows in batches[: self.total_steps - self.step]:
-                losses.append(self.learn(rows, generator))
-                next(ticks, None)
-            if (epoch + 1) % every == 0 or epoch + 1 == epochs:
-                yield torch.stack(losses).mean().item()
-                losses = []
-        next(ticks, None)
-
-    def fit_schedule(self, max_minutes: float) -> float:
-        """Time a few steps, undo them, and set the number of steps that fits into the minutes.
-
-        A twentieth is kept for the looks at the validation galaxies.
-
-        Returns:
-            The seconds that the timing took.
-        """
-        began, before = time.perf_counter(), copy.deepcopy(self.state())
-        batches, generator = self.batches(0)
-        seconds = []
-        for k in range(TIMED_STEPS):
-            started = time.perf_counter()
-            self.learn(batches[k % len(batches)], generator).item()
-            seconds.append(time.perf_counter() - started)
-        self.load(before)
-        spent = time.perf_counter() - began
-        affordable = 0.95 * (max_minutes * 60 - spent) / np.median(seconds)
-        self.total_steps = max(1, min(self.total_steps, int(affordable)))
-        return spent
-
-    def state(self) -> dict:
-        """Return all that a restart needs."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "total_steps": self.total_steps,
-        }
-
-    def load(self, state: dict) -> None:
-        """Continue from a saved state."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.total_steps = state["step"], state["total_steps"]
-        self.rate = 0.0
+    size = 0
+    if settings.method == "moco":
+        size = (max(1, min(settings.memory_bank_size, n_galaxies // 2)), PROJECTION)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        return NTXentLoss(settings.temperature, size, gather_distributed=gather)

@@ -135,6 +135,12 @@ test 1; early 0, late 1, unknown 1)
         return cls(images, catalog, card)
 
 
+def data_key(galaxies: GalaxySet) -> str:
+    """Return one hash of the stamps and of who is in which split: what a training depends on."""
+    split = ",".join(map(str, galaxies.catalog["split"]))
+    return hashlib.sha256(f"{galaxies.card['sha256']} {split}".encode()).hexdigest()
+
+
 def write_catalog_and_card(folder: Path, catalog: Table, card: dict) -> dict:
     """Write the catalogue and the card beside ``images.npy``; return the card with the sha256."""
     plain = plain_table(catalog)

@@ -5,7 +5,6 @@ Axes: N galaxies, C bands, H, W pixels, P pooled features, D representation.
 
 from __future__ import annotations
 
-import logging
 import pickle
 from itertools import pairwise
 from pathlib import Path
@@ -13,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from galclr_utils.checks import choice, number
 from galclr_utils.normalize import Normalize
 from galclr_utils.provenance import progress, whole_file
 
 ENCODERS = ("cnn4", "resnet18")
-PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
 
 def build_trunk(name: str, n_bands: int = 3) -> tuple[nn.Module, int]:
@@ -43,15 +42,27 @@ def build_trunk(name: str, n_bands: int = 3) -> tuple[nn.Module, int]:
 
         trunk = resnet18(weights=None)
         trunk.conv1 = nn.Conv2d(n_bands, 64, 3, stride=1, padding=1, bias=False)
-        trunk.maxpool, trunk.fc = nn.Identity(), nn.Identity()
+        trunk.maxpool, trunk.avgpool, trunk.fc = nn.Identity(), Mean(), nn.Identity()
         return trunk, 512
     widths = (n_bands, 32, 64, 128, 256)
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
-        convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
-        layers += [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True), nn.MaxPool2d(2)]
-    layers[-1] = nn.AdaptiveAvgPool2d(1)  # the last block averages instead of halving
+        layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after)]
+        # the largest of ReLUs is the ReLU of the largest, on a quarter of the pixels
+        layers += [nn.MaxPool2d(2), nn.ReLU(inplace=True)]
+    layers[-2:] = [nn.ReLU(inplace=True), Mean()]  # the last block averages instead of halving
     return nn.Sequential(*layers, nn.Flatten()), widths[-1]
+
+
+class Mean(nn.Module):
+    """Average over all positions, (N, C, H, W) -> (N, C, 1, 1).
+
+    As ``nn.AdaptiveAvgPool2d(1)``, but in the gradient, too, the bands of a pixel stay side by side
+    in memory (``channels_last``), which spares the layer before it a slow walk.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return F.avg_pool2d(maps, maps.shape[-2:])
 
 
 class Encoder(nn.Module):
@@ -188,22 +199,3 @@ def load_encoder(path: str | Path) -> Encoder:
             f"{path}: expected an encoder written by 03_pretrain, got: {error}"
         ) from error
     return encoder.eval()
-
-
-def make_fabric(precision: str = "auto"):
-    """Return a Lightning Fabric on the best single device, in the asked precision.
-
-    ``auto`` takes bfloat16 where the hardware multiplies in it (a recent GPU, or a CPU with
-    AVX512-BF16 or AMX), and 32-bit floats elsewhere.
-    """
-    from lightning_fabric import Fabric
-
-    choice("precision", precision, PRECISIONS)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets at every start
-    if precision == "auto":
-        if torch.cuda.is_available():
-            fast = torch.cuda.is_bf16_supported(including_emulation=False)
-        else:
-            fast = torch.cpu._is_avx512_bf16_supported()
-        precision = "bf16-mixed" if fast else "32-true"
-    return Fabric(accelerator="auto", devices=1, precision=precision)

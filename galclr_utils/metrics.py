@@ -299,8 +299,9 @@ def knn_p_late(train_h, train_y, h, k: int = 15) -> np.ndarray:
         )
     k = max(1, min(k, len(train_h)))
     p_late = np.empty(len(h), np.float32)
-    for start in range(0, len(h), 1024):  # a block of similarities at a time, not (T, N)
-        rows = slice(start, start + 1024)
+    block = max(1, 2**24 // len(train_h))
+    for start in range(0, len(h), block):  # a block of similarities at a time, not (T, N)
+        rows = slice(start, start + block)
         nearest = np.argpartition(-(h[rows] @ train_h.T), k - 1, axis=1)[:, :k]
         p_late[rows] = train_y[nearest].mean(axis=1)
     return p_late

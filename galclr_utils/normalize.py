@@ -87,8 +87,9 @@ class Normalize(nn.Module):
             bottom, top = (math.asinh(flux / self.softening) for flux in (self.low, self.high))
             x = images.clamp(self.low, self.high).div_(self.softening)
             # log(x + sqrt(x^2 + 1)) is asinh x, and on a CPU several times faster than torch.asinh
-            images = x.add_((x * x).add_(1).sqrt_()).log_().sub_(bottom).div_(top - bottom)
-        elif self.kind == "minmax":
+            x.add_((x * x).add_(1).sqrt_()).log_().sub_(bottom).div_(top - bottom)
+            return x.clamp_(0, 1)
+        if self.kind == "minmax":
             reference = images if reference is None else reference.float()
             low, high = (end.view(-1, 1, 1, 1) for end in reference.flatten(1).aminmax(dim=1))
             images = (images - low) / (high - low).clamp_min(1e-12)

@@ -2,34 +2,64 @@
 
 What is left in ``pretrain/``: ``encoder.pt`` (weights and normalisation), ``history.csv`` (a row
 for each look at the validation galaxies), ``checkpoint.pt`` and ``settings.json``.
+
+In a notebook one process trains. Several GPUs, or several computers with a common folder, do the
+same from the command line, and the notebook then finds it done:
+
+    torchrun --nproc-per-node 4 -m galclr_utils.pretrain --profile poster
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import hashlib
 import json
 import math
 import time
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from galclr_utils import contrast, encoders, metrics, normalize, transforms
-from galclr_utils.checks import flag
-from galclr_utils.contrast import Settings, SimCLR, Trainer
-from galclr_utils.dataset import GalaxySet
-from galclr_utils.encoders import load_encoder, make_fabric
+from galclr_utils import (
+    contrast,
+    device,
+    encoders,
+    metrics,
+    normalize,
+    stamps,
+    training,
+    transforms,
+)
+from galclr_utils.checkpoints import clear, load_checkpoint, save_checkpoint
+from galclr_utils.checks import flag, number
+from galclr_utils.contrast import Settings
+from galclr_utils.dataset import GalaxySet, data_key
+from galclr_utils.device import from_first, started_processes
+from galclr_utils.embedding import embed
 from galclr_utils.normalize import Normalize
-from galclr_utils.provenance import read_json, run_record, sha256, whole_file, write_json
+from galclr_utils.parameters import check_names, defaults, read_profile
+from galclr_utils.provenance import (
+    project_root,
+    read_json,
+    run_path,
+    run_record,
+    sha256,
+    whole_file,
+    write_json,
+)
+from galclr_utils.training import LOOK, Trainer
 from galclr_utils.transforms import GalaxyViews
 
 LOOKS = 10  # times the validation galaxies are looked at
+CHECKPOINT_SECONDS = 300  # a checkpoint is written at each look, and when the last is this old
 COLLAPSED = 0.01  # a feature spread below this is a collapse; 1 is an even spread
-CODE = (transforms, normalize, encoders, contrast)  # changed code trains again
+CODE = (transforms, normalize, device, encoders, contrast, stamps, training)
+STRENGTHS = ("zoom", "recentre_px", "band_scaling", "seeing_px", "noise", "cutout")
+ANYWHERE = ("devices", "num_nodes", "cuda_graphs")  # settings of the machine, not of the result
 
 
 def pretrain(
@@ -49,59 +79,93 @@ def pretrain(
     Returns:
         The record in ``settings.json``: settings, steps, seconds, collapse, provenance.
     Raises:
-        ValueError: a setting out of range, or too few galaxies.
+        ValueError: a setting out of range, too few galaxies, or several devices asked of one
+            process.
     """
     settings, resume = Settings(**settings), flag("resume", resume)
     galaxies, folder = GalaxySet.load(run / "dataset"), run / "pretrain" / part
     inputs = {"settings": asdict(settings), "views": views.settings, "data": data_key(galaxies)}
     inputs["code"] = sha256(__file__, *(module.__file__ for module in CODE))
-    key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-    record_file, checkpoint_file = folder / "settings.json", folder / "checkpoint.pt"
-    if resume and record_file.exists() and (record := read_json(record_file))["key"] == key:
+    key = key_of(inputs)
+    record_file = folder / "settings.json"
+    if resume and (record := from_first(lambda: finished(record_file, key))):
         return record
-    record_file.unlink(missing_ok=True)
+    check_processes(settings)
 
     trainer, history, spent = Trainer(galaxies, views, settings), [], 0.0
-    if resume and (state := load_checkpoint(checkpoint_file, key)):
+    writes = trainer.fabric.is_global_zero  # of several processes, one
+    if writes:
+        clear(folder)
+    if resume and (state := from_first(lambda: load_checkpoint(folder, key))):
         trainer.load(state["trainer"])
         history, spent = state["history"], state["seconds"]
     elif settings.max_minutes:
         spent = trainer.fit_schedule(settings.max_minutes)
-    started = time.perf_counter() - spent
+    began = time.perf_counter() - spent
+    saved = time.perf_counter()
 
     def look(loss: float) -> None:
         row = {"epoch": trainer.step / trainer.steps_per_epoch, "step": trainer.step, "loss": loss}
         row |= {"learning_rate": trainer.rate, **monitor(trainer)}
-        history.append(row | {"seconds": time.perf_counter() - started})
+        history.append(row | {"seconds": time.perf_counter() - began})
 
-    if not history:
+    if writes and not history:
         look(loss=math.nan)  # the untrained network, to compare with
-    for loss in trainer.run(looks=LOOKS):
-        look(loss)
-        content = {"key": key, "trainer": trainer.state(), "history": history}
-        with whole_file(checkpoint_file) as file:
-            torch.save({**content, "seconds": history[-1]["seconds"]}, file)
-        write_rows(folder / "history.csv", history)
+    every = max(1, round(trainer.total_steps / trainer.steps_per_epoch / LOOKS))
+    for epoch in trainer.epochs():
+        if looking := epoch % every == 0 or trainer.step == trainer.total_steps:
+            loss = trainer.mean_loss()
+        if writes and looking:
+            look(loss)
+            write_rows(folder / "history.csv", history)
+        if writes and (looking or time.perf_counter() - saved > CHECKPOINT_SECONDS):
+            saved = time.perf_counter()
+            content = {"key": key, "trainer": trainer.state(), "history": history}
+            save_checkpoint(folder, content | {"seconds": saved - began})
 
-    last = history[-1]
-    if collapsed := last["feature_spread"] < COLLAPSED:
-        warnings.warn(
-            f"the representation has collapsed: feature spread {last['feature_spread']:.3f}, "
-            f"expected {COLLAPSED} to 1. Lower the learning rate or raise the batch size.",
-            stacklevel=2,
+    if writes:
+        last = history[-1]
+        if collapsed := last["feature_spread"] < COLLAPSED:
+            warnings.warn(
+                f"the representation has collapsed: feature spread {last['feature_spread']:.3f}, "
+                f"expected {COLLAPSED} to 1. Lower the learning rate or raise the batch size.",
+                stacklevel=2,
+            )
+        trainer.encoder.save(folder / "encoder.pt", key=key, source=galaxies.card["source"])
+        (folder / "checkpoint.before.pt").unlink(missing_ok=True)
+        record = {"key": key, **inputs, "steps": trainer.step, "seconds": last["seconds"]}
+        record |= {"steps_per_epoch": trainer.steps_per_epoch, "collapsed": collapsed}
+        record |= {"precision": trainer.fabric._precision.precision}
+        record |= {"processes": trainer.fabric.world_size, "stamps": trainer.stamps.where}
+        write_json(record_file, record | {"provenance": run_record(settings.seed)})
+    return from_first(lambda: read_json(record_file))
+
+
+def finished(record_file: Path, key: str) -> dict | None:
+    """Return the record of a finished pretraining with the same inputs, or None."""
+    record = read_json(record_file) if record_file.exists() else {}
+    return record if record.get("key") == key else None
+
+
+def key_of(inputs: dict) -> str:
+    """Return the hash of what a pretraining depends on; not on how many devices do it."""
+    settings = {k: v for k, v in inputs["settings"].items() if k not in ANYWHERE}
+    return hashlib.sha256(
+        json.dumps(inputs | {"settings": settings}, sort_keys=True).encode()
+    ).hexdigest()
+
+
+def check_processes(settings: Settings) -> None:
+    """Raise ValueError where several devices are asked of one process."""
+    asked, started = (settings.devices, settings.num_nodes), started_processes()
+    if started == (1, 1) and asked != started:
+        nodes = f"--nnodes {asked[1]} --rdzv-backend c10d --rdzv-endpoint FIRST:29500 "
+        nodes = nodes if asked[1] > 1 else ""
+        raise ValueError(
+            f"devices: got {asked[0]} on {asked[1]} node(s), but here one process trains. Run "
+            f"torchrun {nodes}--nproc-per-node {asked[0]} -m galclr_utils.pretrain --profile FILE "
+            "with the same profile; this chapter then finds the pretraining done"
         )
-    trainer.encoder.save(folder / "encoder.pt", key=key, source=galaxies.card["source"])
-    record = {"key": key, **inputs, "steps": trainer.step, "seconds": last["seconds"]}
-    record |= {"steps_per_epoch": trainer.steps_per_epoch, "collapsed": collapsed}
-    record |= {"precision": trainer.fabric._precision.precision}
-    write_json(record_file, record | {"provenance": run_record(settings.seed)})
-    return read_json(record_file)
-
-
-def data_key(galaxies: GalaxySet) -> str:
-    """Return one hash of the stamps and of who is in which split: what a training depends on."""
-    split = ",".join(map(str, galaxies.catalog["split"]))
-    return hashlib.sha256(f"{galaxies.card['sha256']} {split}".encode()).hexdigest()
 
 
 @torch.inference_mode()
@@ -118,8 +182,11 @@ def monitor(trainer: Trainer) -> dict[str, float]:
     result = dict.fromkeys(names, math.nan)
     if len(looked_at) < 2:
         return result
-    trainer.model.eval()
-    h, z = trainer.model(trainer.two_views(looked_at, trainer.generator(0, stream=1)))
+    trainer.network.eval()
+    shown = torch.from_numpy(galaxies.images[looked_at]).to(trainer.fabric.device)
+    views = trainer.two_views(shown, trainer.generator(0, LOOK))
+    with trainer.fabric.autocast():
+        h, z = trainer.network(views)
     first, second = (half.float().cpu().numpy() for half in z.chunk(2))
     result["alignment"] = float(metrics.alignment(first, second))
     result["uniformity"] = float(metrics.uniformity(first))
@@ -134,16 +201,8 @@ def monitor(trainer: Trainer) -> dict[str, float]:
                 galaxies.labels[asked],
             )
         )
-    trainer.model.train()
+    trainer.network.train()
     return result
-
-
-def load_checkpoint(path: Path, key: str) -> dict | None:
-    """Return a checkpoint made from the same inputs, or None: another run's is not ours to use."""
-    if not path.exists():
-        return None
-    state = torch.load(path, weights_only=True, map_location="cpu")
-    return state if state["key"] == key else None
 
 
 def write_rows(path: Path, rows: list[dict]) -> None:
@@ -154,76 +213,41 @@ def write_rows(path: Path, rows: list[dict]) -> None:
         writer.writerows(rows)
 
 
-def load_model(run: Path, part: str = "") -> SimCLR:
-    """Return the trained encoder together with its projection head, in evaluation mode.
-
-    Raises:
-        ValueError: no finished pretraining in this run.
-    """
-    folder = run / "pretrain" / part
-    model = SimCLR(load_encoder(folder / "encoder.pt"))
-    state = torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")
-    model.load_state_dict(state["trainer"]["model"])
-    return model.eval()
-
-
 def load_views(run: Path) -> GalaxyViews:
     """Return the random transforms that a run was pretrained with."""
     settings = dict(read_json(run / "pretrain" / "settings.json")["views"])
     return GalaxyViews(Normalize(**settings.pop("normalize")), **settings)
 
 
-def embed(run: Path, orientations: int = 8, part: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """Write and return the representation h and the projection z of every galaxy of a run.
-
-    z is what the loss saw. It is computed from the averaged h, and kept to be compared with h.
-
-    Args:
-        run: the run's folder, with ``dataset/`` and ``pretrain/``; ``embedding/`` is written, with
-            ``settings.json`` beside the arrays.
-        orientations: 1, 4 or 8 orientations to average h over.
-        part: which pretraining, as in :func:`pretrain`.
-    Returns:
-        h, float32 (N, D), and z, float32 (N, Z), in the order of the catalogue.
-    """
-    galaxies, device = GalaxySet.load(run / "dataset"), make_fabric().device
-    model, folder = load_model(run, part).to(device), run / "embedding" / part
-    h = model.encoder.embed(galaxies.images, orientations=orientations)
-    with torch.inference_mode():
-        z = model.head(torch.from_numpy(h).to(device)).cpu().numpy()
-    for name, values in {"representation": h, "projection": z}.items():
-        with whole_file(folder / f"{name}.npy") as file:
-            np.save(file, values)
-    settings = {"orientations": orientations, "data": data_key(galaxies)}
-    settings["pretrain"] = read_json(run / "pretrain" / part / "settings.json")["key"]
-    write_json(folder / "settings.json", settings)
-    return h, z
-
-
-def load_representation(run: Path, part: str = "") -> np.ndarray:
-    """Return h (N, D) of the galaxies of a run, in the order of the catalogue.
-
-    Raises:
-        ValueError: it is missing, or was made from other galaxies or another pretraining.
-    """
-    folder = run / "embedding" / part
-    if not (folder / "settings.json").exists():
-        raise ValueError(f"{folder}: expected representation.npy; run 03_pretrain first")
-    made_from = read_json(folder / "settings.json")
-    trained = read_json(run / "pretrain" / part / "settings.json")
-    data = data_key(GalaxySet.load(run / "dataset"))
-    if (made_from["data"], made_from["pretrain"], trained["data"]) != (data, trained["key"], data):
-        raise ValueError(
-            f"{folder}: made from other galaxies or another pretraining than this run has now; "
-            "run 03_pretrain again"
-        )
-    return np.load(folder / "representation.npy", allow_pickle=False)
+def main(arguments: list[str] | None = None) -> None:
+    """Pretrain and embed as the chapter on pretraining does, from the command line."""
+    parser = argparse.ArgumentParser(
+        prog="galclr_utils.pretrain",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--profile", default="small", help="a name, or a YAML file of parameters")
+    parser.add_argument("--run-dir", help="the run's folder (default: the profile's, or runs/NAME)")
+    options = parser.parse_args(arguments)
+    root = project_root()
+    name, changed = read_profile(root, options.profile)
+    chapters = [path.stem for path in (root / "notebooks").glob("[0-9]*.py")]
+    check_names(changed, [known for chapter in chapters for known in defaults(chapter)])
+    values = defaults("03_pretrain") | changed
+    run = run_path(options.run_dir or changed.get("run_dir", f"runs/{name}"))
+    settings = Settings(**{field.name: values[field.name] for field in fields(Settings)})
+    strengths = {strength: values[strength] for strength in STRENGTHS}
+    views = GalaxyViews.for_set(
+        GalaxySet.load(run / "dataset"), values["normalize"], p=values["probability"], **strengths
+    )
+    for k in range(number("n_seeds", values["n_seeds"], 1, 1000, integer=True)):
+        seeded = replace(settings, seed=settings.seed + k)
+        part = f"seed{seeded.seed}" if k else ""
+        pretrain(run, views, values["resume"], part, **asdict(seeded))
+        embed(run, values["orientations"], part)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
-def load_representations(run: Path, n_seeds: int = 1) -> dict[int, np.ndarray]:
-    """Return h (N, D) for each pretraining seed: the run's own, then those of ``seedK/``."""
-    first = read_json(run / "pretrain" / "settings.json")["settings"]["seed"]
-    seeds = range(first, first + n_seeds)
-    return {
-        seed: load_representation(run, f"seed{seed}" if k else "") for k, seed in enumerate(seeds)
-    }
+if __name__ == "__main__":
+    main()

@@ -62,6 +62,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         yield part
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())  # on the disk before it takes the name
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

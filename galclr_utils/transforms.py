@@ -7,7 +7,8 @@ all of them is the shape.
 
 A transform draws its parameters in one method, :meth:`Transform.draw`, and applies them in another,
 :meth:`Transform.apply`, so that what happened to an image can be looked up, repeated and tested. It
-works on a whole batch at once, on any device, and every image has a draw of its own.
+works on a whole batch at once, on any device, and every image has a draw of its own. An accelerator
+is never waited for: no number is read back from it and no choice depends on one.
 """
 
 # N images, C bands, H, W pixels (rows, columns)
@@ -24,6 +25,8 @@ from galclr_utils import checks
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.normalize import Normalize
 
+PIECE = 256  # images that stay in a CPU's cache from the first step to the last
+
 
 def _draw(shape, low, high, p: float, generator, device) -> torch.Tensor:
     """Draw uniform numbers in [low, high) for a share ``p`` of the images, 0 for the others.
@@ -31,9 +34,29 @@ def _draw(shape, low, high, p: float, generator, device) -> torch.Tensor:
     They are drawn where the generator lives and then moved, so that a generator on the CPU makes
     the same views whatever the device of the images.
     """
-    here = {"generator": generator, "device": generator.device}
-    tossed = torch.rand((shape[0],) + (1,) * (len(shape) - 1), **here) < p
-    return ((torch.rand(shape, **here) * (high - low) + low) * tossed).to(device)
+    one_each, here = (shape[0],) + (1,) * (len(shape) - 1), generator.device
+    tossed = torch.rand(one_each, generator=generator, device=here) < p
+    drawn = torch.empty(shape, device=here).uniform_(low, high, generator=generator)
+    return (drawn * tossed).to(device)
+
+
+def touched(values: torch.Tensor) -> torch.Tensor:
+    """Return the indices of the images that a step has to work on.
+
+    On a CPU they are those whose value is not 0. Counting these on an accelerator would mean to
+    wait for it; there it works on all images, and a value of 0 changes nothing.
+
+    Args:
+        values: (N,), one per image.
+    Returns:
+        int64 (M,), on the device of the values.
+
+    >>> touched(torch.tensor([0.0, 0.7, 0.0, 0.2]))
+    tensor([1, 3])
+    """
+    if values.device.type == "cpu":
+        return values.nonzero()[:, 0]
+    return torch.arange(len(values), device=values.device)
 
 
 class Transform:
@@ -45,8 +68,12 @@ class Transform:
     def draw(self, shape, generator: torch.Generator, device="cpu") -> dict[str, torch.Tensor]:
         """Draw the parameters for a batch of shape (N, C, H, W), each with a row per image."""
 
+    def apply_(self, images: torch.Tensor, params: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return changed float32 (N, C, H, W) images, in the memory of the given ones or not."""
+
     def apply(self, images: torch.Tensor, params: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return changed float32 (N, C, H, W) images; the given ones stay as they are."""
+        return self.apply_(images.to(torch.float32, copy=True), params)
 
     def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Draw parameters and apply them."""
@@ -62,7 +89,7 @@ class Geometry(Transform):
         Both are counted in pixels from the centre, x to the right and y down.
         """
 
-    def apply(self, images, params):
+    def apply_(self, images, params):
         return resample(images, self.frame(params))
 
 
@@ -93,10 +120,9 @@ def resample(images: torch.Tensor, frame: torch.Tensor) -> torch.Tensor:
     height, width = images.shape[-2:]
     x, y = (torch.arange(n, device=images.device) - (n - 1) / 2 for n in (width, height))
     # grid_sample counts from -1 to 1 between the outer edges of the stamp
-    from_x, from_y, shift = (frame * (2 / frame.new_tensor([[width], [height]]))).unbind(2)
-    along_x = from_x[:, None] * x[:, None]
-    along_y = from_y[:, None] * y[:, None] + shift[:, None]
-    grid = along_x[:, None] + along_y[:, :, None]
+    scaled = torch.stack([frame[:, 0] * (2 / width), frame[:, 1] * (2 / height)], 1)
+    from_x, from_y, shift = scaled[..., None, None].unbind(2)
+    grid = (from_x * x + (from_y * y[:, None] + shift)).permute(0, 2, 3, 1)
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
@@ -181,8 +207,8 @@ class BandScaling(Transform):
         limit = self.strength
         return {"factor": 1 + _draw(tuple(shape[:2]), -limit, limit, self.p, generator, device)}
 
-    def apply(self, images, params):
-        return images * params["factor"][:, :, None, None]
+    def apply_(self, images, params):
+        return images.mul_(params["factor"][:, :, None, None])
 
 
 @dataclass
@@ -200,18 +226,21 @@ class Seeing(Transform):
     def draw(self, shape, generator, device="cpu"):
         return {"sigma_px": _draw(shape[:1], 0, self.sigma_px, self.p, generator, device)}
 
-    def apply(self, images, params):
-        blurred = params["sigma_px"].nonzero()[:, 0]
-        sigma, sharp = params["sigma_px"][blurred], images[blurred]
-        rows, columns = (blur_matrix(sigma, n)[:, None] for n in images.shape[-2:])
-        return images.index_copy(0, blurred, rows @ sharp @ columns)
+    def apply_(self, images, params):
+        blurred = touched(params["sigma_px"])
+        sigma, sharp = params["sigma_px"][blurred], images.index_select(0, blurred)
+        height, width = images.shape[-2:]
+        blur = {size: blur_matrix(sigma, size) for size in {height, width}}
+        along_x = (sharp.flatten(1, 2) @ blur[width]).view_as(sharp)
+        return images.index_copy_(0, blurred, blur[height][:, None] @ along_x)
 
 
 def blur_matrix(sigma_px: torch.Tensor, size_px: int) -> torch.Tensor:
     """Return the matrices that blur a line of pixels with a Gaussian, mirrored at both ends.
 
-    Row i holds the weights of the pixels that make the new pixel i. Rows sum to 1, the matrix is
-    symmetric, so its columns do too, and no light is lost.
+    Row i holds the weights of the pixels that make the new pixel i. A line and its mirror image
+    close to a ring, and blurred around the ring no light is lost: rows sum to 1, the matrix is
+    symmetric, so its columns do too.
 
     Args:
         sigma_px: (N,), standard deviations in pixels; 0 gives the identity.
@@ -224,14 +253,13 @@ def blur_matrix(sigma_px: torch.Tensor, size_px: int) -> torch.Tensor:
             [30, 41, 30],
             [ 6, 30, 64]], dtype=torch.int32)
     """
-    distance = torch.arange(2 * size_px, device=sigma_px.device)
+    distance = torch.arange(2 * size_px + 1, device=sigma_px.device)
     gauss = torch.exp(-0.5 * (distance / sigma_px.clamp_min(1e-3)[:, None]) ** 2)
-    # pixel j lies i - j from pixel i; its mirror images i + j + 1 and 2 size_px - 1 - i - j
-    both_sides = torch.cat([gauss[:, 1:size_px].flip(1), gauss[:, :size_px]], 1)
-    direct = both_sides.unfold(1, size_px, 1).flip(2)
-    mirrored = gauss[:, 1:].unfold(1, size_px, 1)
-    weights = direct + mirrored + mirrored.flip(1, 2)
-    return weights / weights.sum(2, keepdim=True)
+    ring = (gauss + gauss.flip(1))[:, :-1]  # there are two ways around it
+    ring = ring / ring.sum(1, keepdim=True)
+    # pixel j lies j - i from pixel i, and its mirror image i + j + 1
+    direct = ring.roll(size_px - 1, 1)[:, :-1].unfold(1, size_px, 1).flip(1)
+    return direct + ring[:, 1:].unfold(1, size_px, 1)
 
 
 @dataclass
@@ -248,17 +276,17 @@ class SkyNoise(Transform):
     p: float = 0.5
 
     def draw(self, shape, generator, device="cpu"):
-        """Draw sigmas (N, C) and, only for the images that get noise, unit noise (M, C, H, W)."""
-        strength = _draw((shape[0], 1), 0, self.strength, self.p, generator, device)
-        sigma = strength * strength.new_tensor(self.sky_rms)
-        noisy = (int(sigma.any(1).sum()), *shape[1:])
-        unit = torch.randn(noisy, generator=generator, device=generator.device)
-        return {"sigma": sigma, "unit": unit.to(device)}
+        """Draw sigmas (N, C), which images get noise (M,), and their unit noise (M, C, H, W)."""
+        here = generator.device
+        strength = _draw(shape[:1], 0, self.strength, self.p, generator, here)
+        noisy = touched(strength)
+        unit = torch.randn((len(noisy), *shape[1:]), generator=generator, device=here)
+        sigma = torch.stack([strength * rms for rms in self.sky_rms], 1)
+        return {"sigma": sigma.to(device), "noisy": noisy.to(device), "unit": unit.to(device)}
 
-    def apply(self, images, params):
-        noisy = params["sigma"].any(1).nonzero()[:, 0]
-        noise = params["sigma"][noisy][:, :, None, None] * params["unit"]
-        return images.index_add(0, noisy, noise)
+    def apply_(self, images, params):
+        noise = params["sigma"][params["noisy"]][:, :, None, None] * params["unit"]
+        return images.index_add_(0, params["noisy"], noise)
 
 
 @dataclass
@@ -274,17 +302,18 @@ class CutOut(Transform):
 
     def draw(self, shape, generator, device="cpu"):
         height, width = shape[-2:]
-        centre = _draw((shape[0], 2), 0, 1, 1, generator, device)
-        side = _draw(shape[:1], 0, self.side, self.p, generator, device) * min(height, width)
-        return {"centre_px": centre * centre.new_tensor([width, height]), "side_px": side}
+        centre = [_draw(shape[:1], 0, size, 1, generator, device) for size in (width, height)]
+        side = _draw(shape[:1], 0, self.side * min(height, width), self.p, generator, device)
+        return {"centre_px": torch.stack(centre, 1), "side_px": side}
 
-    def apply(self, images, params):
+    def apply_(self, images, params):
         height, width = images.shape[-2:]
         x, y = (torch.arange(n, device=images.device) + 0.5 for n in (width, height))
         centre, half = params["centre_px"], params["side_px"][:, None] / 2
-        in_x = (x - centre[:, :1]).abs() < half
-        in_y = (y - centre[:, 1:]).abs() < half
-        return images.masked_fill((in_y[:, :, None] & in_x[:, None])[:, None], 0.0)
+        in_x = ((x - centre[:, :1]).abs() < half).float()
+        in_y = ((y - centre[:, 1:]).abs() < half).float()
+        hole = in_y[:, None, :, None] * in_x[:, None, None]
+        return images.mul_(1 - hole)
 
 
 @dataclass
@@ -383,23 +412,25 @@ class GalaxyViews:
 
     def apply(self, images: torch.Tensor, params) -> torch.Tensor:
         """Return the normalised views that these parameters, from :meth:`draw`, make of images."""
-        scaled = self.steps["band_scaling"].apply(images.float(), params["band_scaling"])
+        copy = images.to(torch.float32, copy=True)
+        scaled = self.steps["band_scaling"].apply_(copy, params["band_scaling"])
         moves = ("orientation", "zoom", "recentre")
         turn, zoom, shift = (self.steps[name].frame(params[name]) for name in moves)
         view = resample(scaled, compose(turn, compose(zoom, shift)))
         for name in ("seeing", "noise", "cutout"):
-            view = self.steps[name].apply(view, params[name])
+            view = self.steps[name].apply_(view, params[name])
         return self.normalize(view, reference=scaled)
 
     @torch.no_grad()
     def __call__(self, images, generator: torch.Generator) -> torch.Tensor:
-        """Make one view of every image.
+        """Make one view of every image; a CPU works through a large batch piece by piece.
 
         Args:
             images: float16 or float32 (N, C, H, W), tensor or array, in the set's units.
             generator: where all randomness comes from; on the CPU or on the images' device.
         Returns:
-            float32 (N, C, H, W) in [0, 1], on the images' device.
+            float32 (N, C, H, W) in [0, 1], on the images' device; in memory the bands of a pixel
+            lie side by side (``channels_last``), as convolutions like them.
         Raises:
             ValueError: images of another shape, or with other bands than ``sky_rms`` has.
         """
@@ -407,4 +438,8 @@ class GalaxyViews:
         if images.ndim != 4 or images.shape[1] != len(self.sky_rms):
             expected = f"(N, {len(self.sky_rms)}, H, W)"
             raise ValueError(f"images: got shape {tuple(images.shape)}, expected {expected}")
-        return self.apply(images, self.draw(images.shape, generator, images.device))
+        views = torch.empty(images.shape, device=images.device, memory_format=torch.channels_last)
+        size = PIECE if generator.device.type == "cpu" else len(images)
+        for some, view in zip(images.split(size), views.split(size), strict=True):
+            view.copy_(self.apply(some, self.draw(some.shape, generator, images.device)))
+        return views

@@ -134,7 +134,7 @@
 # %% tags=["parameters"]
 run_dir: str = "runs/small"  # folder of the run, from the project's root
 seed: int = 0  # seed of the weights, the order of the galaxies and the views
-method: str = "simclr"  # simclr
+method: str = "simclr"  # simclr or moco
 encoder: str = "cnn4"  # cnn4 (small, for CPUs) or resnet18
 representation_dim: int = 64  # numbers that describe a galaxy, D
 epochs: int = 25  # times each training galaxy is seen, in two views
@@ -143,8 +143,13 @@ learning_rate: float = 0.001  # peak rate of AdamW, after the warm-up; (0, 10]
 warmup_epochs: int = 2  # epochs over which the rate rises
 weight_decay: float = 0.0001  # of AdamW; [0, 1]
 temperature: float = 0.2  # NT-Xent temperature; (0, 5]
+memory_bank_size: int = 4096  # moco: projections that are remembered; at most half of the galaxies
+momentum: float = 0.99  # moco: of the copy that makes the keys, per step; [0, 1]
 precision: str = "auto"  # auto (bf16 where supported), 32-true or bf16-mixed
 max_minutes: float = 0  # fit the schedule into this time; 0 for no limit
+devices: int = 1  # GPUs on each computer; more than 1 is started with torchrun
+num_nodes: int = 1  # computers that train together
+cuda_graphs: bool = False  # on one GPU: start all kernels of a step together
 resume: bool = True  # take up an interrupted run, keep a finished one
 n_seeds: int = 1  # pretrainings, of seeds from `seed` on; the first is shown
 orientations: int = 8  # orientations over which h is averaged: 1, 4 or 8
@@ -167,9 +172,10 @@ from lightly.loss import NTXentLoss
 
 from galclr_utils import GalaxySet, charts, metrics, plates
 from galclr_utils.checks import choice, number
-from galclr_utils.contrast import Settings, SimCLR
+from galclr_utils.contrast import Settings, build_model
+from galclr_utils.embedding import embed, load_model
 from galclr_utils.encoders import Encoder
-from galclr_utils.pretrain import embed, load_model, pretrain
+from galclr_utils.pretrain import pretrain
 from galclr_utils.provenance import run_path, write_metrics
 from galclr_utils.transforms import GalaxyViews
 
@@ -190,9 +196,14 @@ settings = Settings(
     warmup_epochs=warmup_epochs,
     weight_decay=weight_decay,
     temperature=temperature,
+    memory_bank_size=memory_bank_size,
+    momentum=momentum,
     precision=precision,
     max_minutes=max_minutes,
     seed=seed,
+    devices=devices,
+    num_nodes=num_nodes,
+    cuda_graphs=cuda_graphs,
 )
 ranges = {"zoom": zoom, "recentre_px": recentre_px, "band_scaling": band_scaling}
 ranges |= {"seeing_px": seeing_px, "noise": noise, "cutout": cutout}
@@ -265,7 +276,7 @@ generator = torch.Generator().manual_seed(settings.seed)
 pair = torch.cat([views(stamps, generator), views(stamps, generator)])
 name, size = settings.encoder, settings.representation_dim
 fresh = Encoder(name, size, views.normalize, stamps.shape[1], settings.seed)
-untrained = SimCLR(fresh, seed=settings.seed)
+untrained = build_model(settings, fresh)
 with torch.no_grad():
     # .train(): batch norm uses the batch's own mean and variance, as while learning
     before = untrained.train()(pair)[1].double().chunk(2)
@@ -452,8 +463,9 @@ plates.show(table)
 #
 # One network from one seed; another seed gives another space and somewhat other numbers. The small
 # profile trains for a few minutes on a CPU. The study that is reproduced here trained on 377,419
-# galaxies for 1000 epochs; `notebooks/profiles/poster.yml` holds that configuration, and it has not yet
-# been run on a GPU for this book.
+# galaxies for 1000 epochs; `notebooks/profiles/poster.yml` holds that configuration, {ref}`ch-scale` says
+# how it is trained on GPUs, and {ref}`ch-speed` how long that takes. `method: moco` trains MoCo
+# {cite}`he2020momentum` in place of SimCLR: the strangers then come from a memory of earlier batches.
 #
 # ## Exercises
 #

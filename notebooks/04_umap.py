@@ -47,7 +47,7 @@ from scipy.spatial import procrustes
 
 from galclr_utils import GalaxySet, atlas, baselines, load_encoder, maps, plates
 from galclr_utils.checks import number
-from galclr_utils.pretrain import load_representation
+from galclr_utils.embedding import load_representation
 from galclr_utils.provenance import read_json, run_path, write_metrics
 
 run = run_path(run_dir)

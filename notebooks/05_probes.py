@@ -77,8 +77,9 @@ from astropy.table import Table
 
 from galclr_utils import GalaxySet, baselines, comparison, load_encoder, plates, scoreboard
 from galclr_utils.checks import number, numbers
+from galclr_utils.embedding import load_representations
 from galclr_utils.metrics import scores as all_scores
-from galclr_utils.pretrain import load_representations, load_views
+from galclr_utils.pretrain import load_views
 from galclr_utils.probes import decorrelate, draw_labels, fit_probe, probe, standardise
 from galclr_utils.provenance import read_json, run_path, write_metrics
 

@@ -318,24 +318,6 @@ def test_what_is_called_unread_is_read_by_no_later_chapter(chapter):
     assert "umap.csv" not in code or chapter.name <= "04_umap"
 
 
-def test_a_kernel_gets_the_memory_settings_and_this_process_keeps_its_own(tmp_path, monkeypatch):
-    seen = {}
-
-    def kernel(notebook, part, **_):
-        seen.update(os.environ)
-        (tmp_path / "executed" / part).write_text("")
-
-    monkeypatch.setattr(chapters.papermill, "execute_notebook", kernel)
-    monkeypatch.delenv("MALLOC_MMAP_MAX_", raising=False)
-    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "7")
-    before = dict(os.environ)
-    chapter = chapters.Chapter("01_first", nbformat.v4.new_notebook(), {})
-    chapters.execute(chapter, chapters.Run(tmp_path, tmp_path, {}))
-    assert seen["MALLOC_MMAP_MAX_"] == "0"
-    assert seen["MALLOC_TRIM_THRESHOLD_"] == "7", "what the user set is kept"
-    assert dict(os.environ) == before
-
-
 def test_a_profile_has_a_run_of_its_own_and_shows_its_values(project, capsys):
     assert build.main(["--profile", "tiny", "--only", "01_first"], project) == 0
     assert "no book yet: 02_second did not run" in capsys.readouterr().out

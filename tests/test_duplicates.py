@@ -5,6 +5,7 @@ import pytest
 from astropy.table import Table
 from scipy.ndimage import gaussian_filter
 
+import galclr_utils.duplicates as copies
 from galclr_utils.catalogs import read_catalog
 from galclr_utils.duplicates import (
     ENOUGH,
@@ -105,3 +106,16 @@ def test_blank_stamps_equal_nothing_in_any_number(flux, level):
     few[19] = few[4]
     found = near_identical(np.concatenate([blank, few]), flux)
     assert found.tolist() == [[ENOUGH + 5, ENOUGH + 20]]
+
+
+def test_the_trees_find_what_all_pairs_give(monkeypatch):
+    random = np.random.default_rng(3)
+    z = random.normal(size=(6000, 128)).astype(np.float32)
+    z[1000:1200] = 0.95 * z[:200] + 0.31 * random.normal(size=(200, 128))
+    z[2000:2040] = z[0]  # forty copies of one
+    found = copies._neighbours(z)
+    unit = z / np.linalg.norm(z, axis=1, keepdims=True)
+    np.testing.assert_array_equal(found, np.argwhere(np.triu(unit @ unit.T, 1) > 0.85))
+    assert len(found) > 200 + 40 * 41 // 2
+    monkeypatch.setattr(copies, "TREES", 1)
+    assert len(copies._neighbours(z)) < len(found), "one tree parts some"

@@ -1,4 +1,9 @@
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -6,10 +11,11 @@ import torch
 from astropy.table import Table
 
 from galclr_utils import GalaxySet, load_encoder, pretrain
-from galclr_utils.contrast import Settings, Trainer, learning_rate_at
 from galclr_utils.provenance import read_json
+from galclr_utils.training import Trainer
 from galclr_utils.transforms import GalaxyViews
 
+FILES = {"encoder.pt", "checkpoint.pt", "history.csv", "settings.json"}
 QUICK = {"epochs": 4, "batch_size": 64, "precision": "32-true", "warmup_epochs": 1}
 
 
@@ -32,12 +38,7 @@ def test_training_lowers_the_loss_and_leaves_whole_files(run, views):
     assert history["loss"][-1] < history["loss"][1] - 0.1
     assert history["step"][0] == 0 and math.isnan(history["loss"][0]), "first a look at no training"
     assert record["steps"] == 8 * 4 and not record["collapsed"]
-    assert {p.name for p in (run / "pretrain").iterdir()} == {
-        "encoder.pt",
-        "checkpoint.pt",
-        "history.csv",
-        "settings.json",
-    }
+    assert {p.name for p in (run / "pretrain").iterdir()} == FILES
     assert 0 <= history["knn_accuracy"][-1] <= 1
     assert history["learning_rate"][-1] < 1e-4
 
@@ -51,24 +52,28 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(run, views):
     assert not same(first, weights(run))
 
 
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(run, views, monkeypatch):
-    pretrain.pretrain(run, views, **QUICK)
-    whole, history = weights(run), Table.read(run / "pretrain" / "history.csv")
+def stop_after(looks, monkeypatch):
     monitor, calls = pretrain.monitor, []
 
-    def stop_at_the_third_look(trainer):
+    def look_or_stop(trainer):
         calls.append(trainer.step)
-        if len(calls) == 4:
+        if len(calls) == looks + 1:
             raise KeyboardInterrupt
         return monitor(trainer)
 
-    monkeypatch.setattr(pretrain, "monitor", stop_at_the_third_look)
+    monkeypatch.setattr(pretrain, "monitor", look_or_stop)
+
+
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(run, views, monkeypatch):
+    pretrain.pretrain(run, views, **QUICK)
+    whole, history = weights(run), Table.read(run / "pretrain" / "history.csv")
+    stop_after(3, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         pretrain.pretrain(run, views, resume=False, **QUICK)
     assert not (run / "pretrain" / "settings.json").exists(), (
         "unfinished, and must not look finished"
     )
-    monkeypatch.setattr(pretrain, "monitor", monitor)
+    monkeypatch.undo()
     pretrain.pretrain(run, views, **QUICK)
     assert same(whole, weights(run))
     resumed = Table.read(run / "pretrain" / "history.csv")
@@ -93,26 +98,6 @@ def test_another_split_of_the_same_stamps_is_trained_anew(run, views, galaxies):
     assert again["key"] != first["key"] and again["steps"] == 8, "128 of 256 are left to learn from"
 
 
-def test_representations_of_other_galaxies_or_seeds_are_refused(run, views, galaxies):
-    with pytest.raises(ValueError, match="run 03_pretrain first"):
-        pretrain.load_representation(run)
-    pretrain.pretrain(run, views, **QUICK)
-    h, _ = pretrain.embed(run, orientations=1)
-    np.testing.assert_array_equal(pretrain.load_representation(run), h)
-    assert list(pretrain.load_representations(run)) == [0]
-    with pytest.raises(ValueError, match="seed1"):
-        pretrain.load_representations(run, n_seeds=2)
-    pretrain.pretrain(run, views, part="seed1", seed=1, **QUICK)
-    pretrain.embed(run, orientations=1, part="seed1")
-    both = pretrain.load_representations(run, n_seeds=2)
-    assert list(both) == [0, 1] and not np.array_equal(both[0], both[1])
-    catalog = galaxies.catalog.copy()
-    catalog["split"][:10] = "test"
-    GalaxySet(galaxies.images, catalog, dict(galaxies.card)).save(run / "dataset")
-    with pytest.raises(ValueError, match="made from other galaxies"):
-        pretrain.load_representation(run)
-
-
 def test_the_transforms_of_a_run_are_found_again(run, views):
     pretrain.pretrain(run, views, **QUICK)
     assert pretrain.load_views(run).settings == views.settings
@@ -135,14 +120,6 @@ def test_the_schedule_is_fitted_to_the_minutes(run, views):
     assert history["step"][-1] == record["steps"]
     assert history["learning_rate"][-1] < 1e-3 * 0.05, "the rate ends where it should"
     assert record["seconds"] < 60, "nine were asked for"
-
-
-def test_timing_the_steps_leaves_no_trace(galaxies, views):
-    trainer = Trainer(galaxies, views, Settings(**QUICK))
-    before = {k: v.clone() for k, v in trainer.model.state_dict().items()}
-    trainer.fit_schedule(max_minutes=1)
-    assert same(before, trainer.model.state_dict()) and trainer.step == 0
-    assert not trainer.optimizer.state_dict()["state"]
 
 
 def test_without_labels_or_validation_the_training_still_runs(galaxies, tmp_path, views):
@@ -172,47 +149,115 @@ def test_test_galaxies_do_not_change_the_training(run, views, galaxies, tmp_path
     assert same(weights(run), weights(other))
 
 
-def test_embedding_writes_h_and_z_in_the_order_of_the_catalogue(run, views, galaxies):
-    pretrain.pretrain(run, views, **QUICK)
-    h, z = pretrain.embed(run)
-    assert h.shape == (384, 64) and z.shape[0] == 384 and h.dtype == np.float32
-    np.testing.assert_array_equal(h, np.load(run / "embedding" / "representation.npy"))
-    alone = load_encoder(run / "pretrain" / "encoder.pt").embed(galaxies.images[100:103])
-    np.testing.assert_allclose(alone, h[100:103], atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        ({"temperature": 0}, r"temperature: got 0, expected a number in \(0, 5\]"),
-        ({"method": "byol"}, "expected one of simclr"),
-        ({"method": "moco"}, "not built yet"),
-        ({"encoder": "resnet50"}, "did you mean 'resnet18'"),
-        ({"epochs": 1.5}, "whole number"),
-        ({"batch_size": 1}, "batch_size: got 1"),
-    ],
-)
-def test_wrong_settings_are_told_apart(wrong, said):
-    with pytest.raises(ValueError, match=said):
-        Settings(**wrong)
-
-
-def test_one_galaxy_has_nobody_to_differ_from(galaxies, views):
-    alone = GalaxySet(galaxies.images[:1], galaxies.catalog[:1], dict(galaxies.card))
-    with pytest.raises(ValueError, match="expected 2 or more"):
-        Trainer(alone, views, Settings())
-
-
-def test_the_rate_rises_to_its_peak_and_falls_to_zero():
-    rates = [learning_rate_at(s, 200, 20, 0.5) for s in range(200)]
-    assert max(rates) == 0.5 and rates.index(0.5) == 19
-    assert rates[:20] == sorted(rates[:20]) and rates[19:] == sorted(rates[19:], reverse=True)
-    assert rates[-1] < 0.001
-
-
 def test_settings_are_kept_with_the_run(run, views):
     pretrain.pretrain(run, views, **QUICK)
     record = read_json(run / "pretrain" / "settings.json")
     assert record["settings"]["temperature"] == 0.2
     assert record["views"]["band_scaling"] == views.band_scaling
     assert record["precision"] == "32-true"
+
+
+PROFILE = """
+epochs: 10
+batch_size: 64
+precision: 32-true
+memory_bank_size: 100
+orientations: 1
+"""
+
+
+@pytest.mark.parametrize("method", ["simclr", "moco"])
+def test_a_run_that_is_killed_twice_ends_as_one_that_is_not(run, views, method, tmp_path):
+    profile, checkpoint = tmp_path / "mine.yml", run / "pretrain" / "checkpoint.pt"
+    profile.write_text(f"{PROFILE}method: {method}\n")
+    command = [sys.executable, "-m", "galclr_utils.pretrain"]
+    command += ["--profile", str(profile), "--run-dir", str(run)]
+    threads = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    last, moment = 0, np.random.default_rng()
+    for _ in range(2):
+        process = subprocess.Popen(command, env=threads)
+        while process.poll() is None and (not checkpoint.exists() or mtime(checkpoint) == last):
+            time.sleep(0.01)
+        time.sleep(moment.uniform(0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        last = mtime(checkpoint)
+        assert not (run / "pretrain" / "settings.json").exists(), "it was killed before its end"
+    subprocess.run(command, env=threads, check=True)
+    killed, history = weights(run), Table.read(run / "pretrain" / "history.csv")
+    assert {p.name for p in (run / "pretrain").iterdir()} == FILES, "no parts are left"
+    settings = {"epochs": 10, "batch_size": 64, "precision": "32-true", "memory_bank_size": 100}
+    again = pretrain.pretrain(run, views, method=method, **settings)
+    assert again["steps"] == 40 and len(history) == 11, "the notebook finds it done"
+    pretrain.pretrain(run, views, resume=False, method=method, **settings)
+    assert same(killed, weights(run))
+    whole = Table.read(run / "pretrain" / "history.csv")
+    np.testing.assert_array_equal(whole["loss"], history["loss"])
+
+
+def mtime(path):
+    return path.stat().st_mtime_ns
+
+
+def test_a_spoilt_checkpoint_gives_way_to_the_one_before(run, views, monkeypatch):
+    pretrain.pretrain(run, views, **QUICK)
+    whole = weights(run)
+    stop_after(3, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain.pretrain(run, views, resume=False, **QUICK)
+    folder = run / "pretrain"
+    assert (folder / "checkpoint.before.pt").exists()
+    content = (folder / "checkpoint.pt").read_bytes()
+    (folder / "checkpoint.pt").write_bytes(content[: len(content) // 2])
+    steps, load = [], Trainer.load
+    monkeypatch.undo()
+    monkeypatch.setattr(Trainer, "load", lambda t, state: load(t, state) or steps.append(t.step))
+    pretrain.pretrain(run, views, **QUICK)
+    assert steps == [4] and same(whole, weights(run)), "one epoch was there, not two"
+    assert not (folder / "checkpoint.before.pt").exists(), "a finished run needs one only"
+
+
+def test_a_checkpoint_is_written_between_looks_when_the_last_is_old(run, views, monkeypatch):
+    saved, save = [], pretrain.save_checkpoint
+    monkeypatch.setattr(
+        pretrain, "save_checkpoint", lambda f, c: saved.append(c["trainer"]["step"]) or save(f, c)
+    )
+    monkeypatch.setattr(pretrain, "LOOKS", 2)
+    pretrain.pretrain(run, views, **QUICK)
+    assert saved == [8, 16]
+    saved.clear()
+    monkeypatch.setattr(pretrain, "CHECKPOINT_SECONDS", 0)
+    pretrain.pretrain(run, views, resume=False, **QUICK)
+    assert saved == [4, 8, 12, 16]
+    history = Table.read(run / "pretrain" / "history.csv")
+    assert list(history["step"]) == [0, 8, 16], "which is no look"
+
+
+def test_several_devices_in_one_process_are_refused_with_the_command(run, views):
+    with pytest.raises(
+        ValueError, match="--rdzv-endpoint FIRST:29500 --nproc-per-node 4 -m galclr_utils"
+    ):
+        pretrain.pretrain(run, views, **QUICK, devices=4, num_nodes=2)
+    first = pretrain.pretrain(run, views, **QUICK)
+    found = pretrain.pretrain(run, views, **QUICK, devices=4)
+    assert found["key"] == first["key"], "what several have done is found by one"
+
+
+def test_two_processes_pretrain_and_embed_what_a_notebook_then_finds(run, views, tmp_path):
+    profile = tmp_path / "mine.yml"
+    profile.write_text(PROFILE.replace("epochs: 10", "epochs: 2") + "devices: 2\n")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", "-m", "galclr_utils.pretrain"]
+    command += ["--profile", str(profile), "--run-dir", str(run)]
+    subprocess.run(
+        command, env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}, check=True
+    )
+    settings = {"epochs": 2, "batch_size": 64, "precision": "32-true", "memory_bank_size": 100}
+    record = pretrain.pretrain(run, views, devices=2, **settings)
+    assert record["processes"] == 2 and record["steps"] == 8
+    encoder, galaxies = (
+        load_encoder(run / "pretrain" / "encoder.pt"),
+        GalaxySet.load(run / "dataset"),
+    )
+    h = np.load(run / "embedding" / "representation.npy")
+    np.testing.assert_allclose(h, encoder.embed(galaxies.images, orientations=1), atol=1e-5)

@@ -1,5 +1,6 @@
 """Hold the transforms against per-image references and against what they claim to be."""
 
+import contextlib
 import functools
 import math
 
@@ -8,9 +9,13 @@ import pytest
 import torch
 from astropy.table import Table
 from scipy import ndimage
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as vision
 
+from galclr_utils import transforms
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.transforms import (
     BandScaling,
@@ -25,6 +30,7 @@ from galclr_utils.transforms import (
     blur_matrix,
     compose,
     resample,
+    touched,
 )
 
 RMS = (0.02, 0.03, 0.05)
@@ -199,6 +205,9 @@ def test_blur_matrices_lose_no_light():
     torch.testing.assert_close(weights[0], torch.eye(32))
     torch.testing.assert_close(weights.sum(1), torch.ones(3, 32), atol=1e-5, rtol=0)
     torch.testing.assert_close(weights.sum(2), torch.ones(3, 32), atol=1e-5, rtol=0)
+    torch.testing.assert_close(weights, weights.mT, atol=0, rtol=0)
+    wide = blur_matrix(torch.tensor([40.0]), 5)[0]  # the light goes round and round
+    torch.testing.assert_close(wide, torch.full((5, 5), 0.2), atol=0.01, rtol=0)
 
 
 def test_band_scaling_multiplies_whole_bands_within_its_limits():
@@ -230,6 +239,7 @@ def test_noise_goes_to_the_images_it_was_drawn_for():
     drawn = step.draw(images.shape, seeded())
     assert torch.equal(changed(images, step.apply(images, drawn), 0), drawn["sigma"][:, 0] > 0)
     assert len(drawn["unit"]) == int((drawn["sigma"][:, 0] > 0).sum()) < 64
+    assert torch.equal(drawn["noisy"], drawn["sigma"][:, 0].nonzero()[:, 0])
 
 
 def test_cut_out_is_one_square_per_image_and_all_bands():
@@ -331,6 +341,18 @@ def test_a_view_of_an_image_does_not_depend_on_its_neighbours():
     torch.testing.assert_close(views().apply(strangers, params)[0], together[0])
 
 
+def test_a_large_batch_is_worked_through_in_pieces(monkeypatch):
+    monkeypatch.setattr(transforms, "PIECE", 6)
+    images, random = random_stamps(16), seeded()
+    together = views()(images, seeded())
+    pieces = [
+        views().apply(some, views().draw(some.shape, random)) for some in images.split([6, 6, 4])
+    ]
+    torch.testing.assert_close(together, torch.cat(pieces), atol=0, rtol=0)
+    assert changed(together[:4], together[6:10]).all()  # every piece has draws of its own
+    assert together.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_a_seed_repeats_the_views():
     images = random_stamps()
     assert torch.equal(views()(images, seeded(7)), views()(images, seeded(7)))
@@ -346,9 +368,14 @@ def test_the_given_images_stay_as_they_are():
     images = random_stamps()
     before = images.clone()
     for step in views(p=1.0).steps.values():
-        step(images, seeded())
-    views(p=1.0, kind="asinh")(images, seeded())
-    assert torch.equal(images, before)
+        after = step(images, seeded())
+        assert torch.equal(images, before) and changed(before, after).any()
+    kinds = [views(p=1.0, kind=kind) for kind in ("identity", "asinh", "minmax")]
+    for make in kinds:
+        params = make.draw(images.shape, seeded())
+        first = make.apply(images, params)
+        assert torch.equal(images, before)
+        assert torch.equal(make.apply(images, params), first)  # and so do the parameters
 
 
 def test_float16_arrays_become_float32_views():
@@ -519,11 +546,113 @@ def test_wrong_normalisations_are_refused():
         Normalize("asinh", low=0.0, high=-1.0)
 
 
+# --- accelerators: the host runs ahead of them and never waits
+
+
+class OnAccelerator(torch.Generator):
+    """A generator that claims to live on "meta", where tensors have shapes but no numbers."""
+
+    device = torch.device("meta")
+
+
+class NoNumbersFromLists(TorchFunctionMode):
+    """Fail where a small tensor is made of Python numbers, which an accelerator must wait for."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        assert func not in (torch.tensor, torch.Tensor.new_tensor), f"host to device: {func}"
+        return func(*args, **(kwargs or {}))
+
+
+class NoTransfers(TorchDispatchMode):
+    """Fail where a tensor leaves "meta", comes to it, or has a shape that depends on numbers."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        tensors = [t for t in tree_leaves((args, kwargs, out)) if isinstance(t, torch.Tensor)]
+        assert {t.device.type for t in tensors} <= {"meta"}, f"between host and device: {func}"
+        if "index" in str(func):
+            assert not any(t.dtype == torch.bool for t in tensors), f"indexed by a mask: {func}"
+        return out
+
+
+@contextlib.contextmanager
+def never_waiting():
+    """Let only through what an accelerator can be told to do without waiting for it."""
+    with NoNumbersFromLists(), NoTransfers():
+        yield
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda x: int(x.sum()),
+        lambda x: x.nonzero(),
+        lambda x: x[x > 0],
+        lambda x: x.index_put_((x > 0,), x.new_zeros(())),
+        lambda x: x.masked_select(x > 0),
+        lambda x: x.new_tensor([1.0, 2.0]),
+        lambda x: torch.tensor([1.0, 2.0], device=x.device),
+        lambda x: x * torch.ones(4).to(x.device),
+        lambda x: x.cpu(),
+        lambda x: x.tolist(),
+        lambda x: bool((x > 0).any()),
+    ],
+)
+def test_waiting_for_an_accelerator_would_be_noticed(wait):
+    with pytest.raises((AssertionError, RuntimeError, NotImplementedError)), never_waiting():
+        wait(torch.ones(4, device="meta"))
+
+
+@pytest.mark.parametrize("kind", ["identity", "asinh", "minmax"])
+def test_views_on_an_accelerator_never_wait_for_it(kind):
+    images = torch.empty(5, 3, 24, 32, dtype=torch.float16, device="meta")
+    with never_waiting():
+        made = views(kind=kind)(images, OnAccelerator())
+    assert made.device.type == "meta" and made.shape == images.shape
+    assert made.dtype == torch.float32
+
+
+def test_an_accelerator_works_on_all_images_and_makes_the_same_views(monkeypatch):
+    assert len(touched(torch.empty(5, device="meta"))) == 5
+    images, make = random_stamps(32), views()
+    few = make.draw(images.shape, seeded())
+    expected = make.apply(images, few)
+    unit = torch.randn(images.shape, generator=seeded(1))
+    unit[few["noise"]["noisy"]] = few["noise"]["unit"]
+    every = {"sigma": few["noise"]["sigma"], "noisy": torch.arange(32), "unit": unit}
+    assert 0 < len(few["noise"]["noisy"]) < 32 and (few["seeing"]["sigma_px"] == 0).any()
+    monkeypatch.setattr(transforms, "touched", lambda values: torch.arange(len(values)))
+    torch.testing.assert_close(make.apply(images, few | {"noise": every}), expected)
+    assert len(make.draw(images.shape, seeded())["noise"]["unit"]) == 32
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_cpu_generator_makes_the_same_views_on_a_gpu():
     images = random_stamps(64)
     here = views()(images, seeded())
     there = views()(images.cuda(), seeded())
     torch.testing.assert_close(there.cpu(), here, atol=1e-3, rtol=0)
-    on_device = torch.Generator("cuda").manual_seed(0)
-    assert views()(images.cuda(), on_device).device.type == "cuda"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_is_never_waited_for_and_its_views_can_be_captured():
+    images, on_device = random_stamps(64).half().cuda(), torch.Generator("cuda").manual_seed(0)
+    make = views(kind="asinh")
+    first = make(images, on_device)
+    again = make(images, on_device.manual_seed(0))
+    assert first.device.type == "cuda" and torch.equal(first, again)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        other = make(images, on_device)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert changed(first, other).all()
+    graph = torch.cuda.CUDAGraph()
+    graph.register_generator_state(on_device)
+    with torch.cuda.graph(graph):
+        captured = make(images, on_device)
+    replays = []
+    for _ in range(2):
+        graph.replay()
+        replays.append(captured.clone())
+    assert changed(*replays).all() and 0 <= replays[1].min() and replays[1].max() <= 1

@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+import torch
+
+from galclr_utils import GalaxySet, embedding, load_encoder, pretrain
+from galclr_utils.transforms import GalaxyViews
+
+QUICK = {"epochs": 2, "batch_size": 64, "precision": "32-true", "warmup_epochs": 1}
+
+
+@pytest.fixture
+def views(galaxies):
+    return GalaxyViews.for_set(galaxies)
+
+
+def test_representations_of_other_galaxies_or_seeds_are_refused(run, views, galaxies):
+    with pytest.raises(ValueError, match="run 03_pretrain first"):
+        embedding.load_representation(run)
+    pretrain.pretrain(run, views, **QUICK)
+    h, _ = embedding.embed(run, orientations=1)
+    np.testing.assert_array_equal(embedding.load_representation(run), h)
+    assert list(embedding.load_representations(run)) == [0]
+    with pytest.raises(ValueError, match="seed1"):
+        embedding.load_representations(run, n_seeds=2)
+    pretrain.pretrain(run, views, part="seed1", seed=1, **QUICK)
+    embedding.embed(run, orientations=1, part="seed1")
+    both = embedding.load_representations(run, n_seeds=2)
+    assert list(both) == [0, 1] and not np.array_equal(both[0], both[1])
+    catalog = galaxies.catalog.copy()
+    catalog["split"][:10] = "test"
+    GalaxySet(galaxies.images, catalog, dict(galaxies.card)).save(run / "dataset")
+    with pytest.raises(ValueError, match="made from other galaxies"):
+        embedding.load_representation(run)
+
+
+def test_embedding_writes_h_and_z_in_the_order_of_the_catalogue(run, views, galaxies):
+    pretrain.pretrain(run, views, **QUICK)
+    h, z = embedding.embed(run)
+    assert h.shape == (384, 64) and z.shape[0] == 384 and h.dtype == np.float32
+    np.testing.assert_array_equal(h, np.load(run / "embedding" / "representation.npy"))
+    alone = load_encoder(run / "pretrain" / "encoder.pt").embed(galaxies.images[100:103])
+    np.testing.assert_allclose(alone, h[100:103], atol=1e-4)
+
+
+def test_shards_change_nothing(run, views, monkeypatch):
+    pretrain.pretrain(run, views, **QUICK)
+    whole = embedding.embed(run, orientations=1)
+    (run / "embedding" / "settings.json").unlink()
+    monkeypatch.setattr(embedding, "SHARD", 50)  # eight, the last of 34
+    for one, other in zip(whole, embedding.embed(run, orientations=1), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    assert not (run / "embedding" / ".shards").exists()
+
+
+def test_an_interrupted_embedding_goes_on_with_the_next_shard(run, views, monkeypatch):
+    pretrain.pretrain(run, views, **QUICK)
+    monkeypatch.setattr(embedding, "SHARD", 100)
+    whole = embedding.embed(run, orientations=1)
+    (run / "embedding" / "settings.json").unlink()
+    embed, done = embedding.load_model(run).encoder.__class__.embed, []
+
+    def stop_at_the_third(encoder, images, **settings):
+        done.append(len(images))
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        return embed(encoder, images, **settings)
+
+    monkeypatch.setattr("galclr_utils.encoders.Encoder.embed", stop_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        embedding.embed(run, orientations=1)
+    with pytest.raises(ValueError, match="run 03_pretrain first"):
+        embedding.load_representation(run)
+    for one, other in zip(whole, embedding.embed(run, orientations=1), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert done == [100, 100, 100, 100, 84], "two were kept, the third was begun again"
+
+
+def test_shards_of_other_orientations_are_thrown_away(run, views, monkeypatch):
+    pretrain.pretrain(run, views, **QUICK)
+    expected = embedding.embed(run, orientations=4)
+    settings = {"orientations": 1, "data": "other", "pretrain": "other"}
+    shards = run / "embedding" / ".shards"
+    embedding.write_json(shards / "settings.json", settings)
+    np.save(shards / "000000.npy", np.zeros((384, 128), np.float32))
+    (run / "embedding" / "settings.json").unlink()
+    np.testing.assert_array_equal(embedding.embed(run, orientations=4)[0], expected[0])
+
+
+def test_a_shard_that_is_not_there_is_missed(run, views, monkeypatch):
+    """The listing of a folder of a network may lack what another computer has just written."""
+    pretrain.pretrain(run, views, **QUICK)
+    monkeypatch.setattr(embedding, "SHARD", 96)  # four whole ones
+    glob = embedding.Path.glob
+
+    def late(folder, pattern):
+        return (path for path in glob(folder, pattern) if path.name != "000001.npy")
+
+    monkeypatch.setattr(embedding.Path, "glob", late)
+    whole = load_encoder(run / "pretrain" / "encoder.pt").embed(galaxies_of(run), orientations=1)
+    np.testing.assert_allclose(embedding.embed(run, orientations=1)[0], whole, atol=1e-5)
+    (run / "embedding" / "settings.json").unlink()
+    write_shards = embedding.write_shards
+
+    def lose_one(folder, *others):
+        write_shards(folder, *others)
+        (folder / "000001.npy").unlink()
+
+    monkeypatch.setattr(embedding, "write_shards", lose_one)
+    with pytest.raises(FileNotFoundError, match="000001"):
+        embedding.embed(run, orientations=1)
+
+
+def galaxies_of(run):
+    return GalaxySet.load(run / "dataset").images
+
+
+def test_what_is_already_there_is_not_made_again(run, views, monkeypatch):
+    pretrain.pretrain(run, views, **QUICK)
+    embedding.embed(run, orientations=1)
+    monkeypatch.setattr(embedding, "write_shards", None)
+    embedding.embed(run, orientations=1)
+    with pytest.raises(TypeError):
+        embedding.embed(run, orientations=4)
+
+
+def test_the_model_of_moco_is_found_again(run, views):
+    pretrain.pretrain(run, views, method="moco", **QUICK)
+    model = embedding.load_model(run)
+    assert type(model).__name__ == "MoCo" and not model.training
+    h, z = embedding.embed(run, orientations=1)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.head(torch.from_numpy(h)).numpy(), z)
