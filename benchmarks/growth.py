@@ -39,7 +39,7 @@ UMAP_SIZES = (1000, 4000, 16_000, 50_000)
 COLUMNS = ("stage", "n", "seconds", "peak_gb", "own_gb", "cpu_per_wall")
 STAGES = ("prepare", "open", "pretrain", "embed", "pca", "knn", "probe")
 PARTS = {"prepare": ("simulate", "duplicates")}
-LINEAR = 1.1  # the largest upper end of an exponent that passes for linear
+LINEAR = 1.1  # the largest exponent that passes for linear
 TWICE = 2.0  # a size counts when it takes so many times what the smallest one takes
 VAL, TEST = 0.02, 0.04  # as in the poster's profile
 
@@ -102,17 +102,24 @@ def exponents(rows: list[dict]) -> dict:
     return found
 
 
-def worse_than_linear(found: dict) -> list[str]:
-    """Return the stages, UMAP aside, whose time is not known to grow in proportion at most.
+def worse_than_linear(found: dict, shown: bool = True) -> list[str]:
+    """Return the stages, UMAP aside, whose time grows faster than in proportion.
 
-    That is, the upper end of the exponent's interval (the exponent, where there is none) exceeds
-    1.1: a tenth is left for caches and for noise.
+    They are those whose interval lies above 1 (or whose exponent exceeds 1.1, where there is no
+    interval). With ``shown=False``, those of the others that few sizes leave undecided: whose
+    interval reaches beyond 1.1, a tenth being left for caches and for noise.
 
-    >>> worse_than_linear({"embed": {"time": [1.0, 0.98, 1.02]}, "knn": {"time": [2.0, 1.9, 2.1]}})
-    ['knn']
+    >>> found = {"embed": {"time": [1.0, 0.98, 1.02]}, "knn": {"time": [2.0, 1.9, 2.1]}}
+    >>> worse_than_linear(found), worse_than_linear(found, shown=False)
+    (['knn'], [])
     """
-    upper = {stage: fit["time"][2] or fit["time"][0] for stage, fit in found.items()}
-    return [stage for stage, high in upper.items() if stage != "umap" and high > LINEAR]
+    worse, undecided = [], []
+    for stage, (value, low, high) in ((s, fit["time"]) for s, fit in found.items() if s != "umap"):
+        if value > LINEAR if low is None else low > 1:
+            worse.append(stage)
+        elif high is not None and high > LINEAR:
+            undecided.append(stage)
+    return worse if shown else undecided
 
 
 # --- the stages: each makes ready what it needs and returns what is timed -------------------------
@@ -357,11 +364,13 @@ def main(arguments: list[str] | None = None) -> int:
     book.rows = [row for row in book.rows if (row["stage"], row["n"]) in wanted]
     found = exponents(book.rows)
     record = {"exponents": found, "worse_than_linear": worse_than_linear(found)}
+    record["undecided"] = worse_than_linear(found, shown=False)
     record["rule"] = " ".join(exponent.__doc__.split("\n\n")[1].split())
     book.finish(options.out, record | ledger.facts(0, quick))
     for stage, fit in found.items():
         ledger.say(f"{stage}: time ~ n^{fit['time'][0]:.2f}, memory ~ n^{fit['memory'][0]:.2f}")
-    ledger.say(f"worse than linear: {', '.join(record['worse_than_linear']) or 'none but UMAP'}")
+    for name in ("worse_than_linear", "undecided"):
+        ledger.say(f"{name.replace('_', ' ')}: {', '.join(record[name]) or 'none'}")
     for n in sizes:
         shutil.rmtree(work / str(n), ignore_errors=True)
     return 0

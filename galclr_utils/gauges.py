@@ -6,7 +6,7 @@ N galaxies.
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.ticker import StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from galclr_utils import timings
 from galclr_utils.plates import Plate, canvas
@@ -37,11 +37,18 @@ def ratios(speed: Benchmark) -> Plate:
     """Draw the ratios that were measured: how many times faster, and which share of the limit.
 
     A bar is the median over rounds, its thin line the lowest to the highest round, and a thick
-    upright mark the aim. What has a unit (the overhead in ms) is left to the table.
+    upright mark the aim. What has a unit (the overhead in ms) is left to the table. A ratio that
+    was measured in a second way ("NAME, no hue") stands below the first.
     """
-    shown = [r for r in speed.facts["ratios"] if ", ms" not in r["name"]]
+    shown = []
+    for r in speed.facts["ratios"]:
+        if ", ms" not in r["name"]:
+            again = (
+                o for o in speed.facts.get("others", []) if o["name"].startswith(r["name"] + ",")
+            )
+            shown += [r, *again]
     shares = [r for r in shown if timings.at_most(r) or "GEMM" in r["name"]]
-    groups = {"times as fast": [r for r in shown if r not in shares], "share": shares}
+    groups = {"times as fast": [r for r in shown if r not in shares], "share (1 is all)": shares}
     groups = {title: rows for title, rows in groups.items() if rows}
     heights = [len(rows) for rows in groups.values()]
     options = {"squeeze": False, "height_ratios": heights, "height": 0.8 + 0.42 * sum(heights)}
@@ -130,11 +137,13 @@ def anatomy(bars: dict[str, dict[str, float]], whole: dict[str, float], origin: 
 def growth(measured: Benchmark) -> Plate:
     """Draw time and memory against the number of galaxies, on logarithmic axes.
 
-    The legend gives the exponents of time that the benchmark fitted; the grey line is linear.
+    The legend gives the exponents of time that the benchmark fitted; the grey line is linear. The
+    memory is a stage's own, without mapped files, where that was measured.
     """
     table, fits = measured.table, measured.facts["exponents"]
+    own = "own_gb" if "own_gb" in table.colnames else "peak_gb"
     said = []
-    with canvas(1, 2, width=8.5, height=4.2, sharex=True) as (figure, (left, right)):
+    with canvas(1, 2, width=8.5, height=4.4, sharex=True) as (figure, (left, right)):
         for stage in dict.fromkeys(table["stage"]):
             rows = table[table["stage"] == stage]
             rows.sort("n")
@@ -143,29 +152,50 @@ def growth(measured: Benchmark) -> Plate:
             style["ls"] = "--" if stage == "umap" else "-"
             power = np.atleast_1d(fits.get(stage, {}).get("time", np.nan))[0]
             power = timings.slope(rows["n"], rows["seconds"]) if not np.isfinite(power) else power
-            left.plot(rows["n"], rows["seconds"], label=f"{stage}, $N^{{{power:.2f}}}$", **style)
-            right.plot(rows["n"], rows["peak_gb"], **style)
+            label, words = f"{stage}, $N^{{{power:.2f}}}$", f"time as N to the {power:.2f}"
+            if not timings.straight(measured, stage):
+                label, words = stage, "time as no power of N"
+            if timings.verdict(measured, stage) == "undecided":
+                label, words = f"{label} (?)", f"{words} (undecided)"
+            left.plot(rows["n"], rows["seconds"], label=label, **style)
             last = rows[-1]
             cost = f"{timings.digits(last['seconds'])} s"
-            if np.isfinite(last["peak_gb"]):
-                cost += f" and {timings.digits(last['peak_gb'])} GB"
-            said.append(
-                f"{stage} {cost} at {last['n']:,.0f} galaxies, time as N to the {power:.2f}"
-            )
+            if stage not in timings.PARTS:
+                right.plot(rows["n"], rows[own], **style)
+                if np.isfinite(last[own]):
+                    cost += f" and {timings.digits(last[own])} GB"
+                    if own == "own_gb" and np.isfinite(last["peak_gb"]):
+                        cost += f" ({timings.digits(last['peak_gb'])} GB with mapped files)"
+            said.append(f"{stage} {cost} at {last['n']:,.0f} galaxies, {words}")
         n = np.array([table["n"].min(), table["n"].max()])
         top = table["seconds"].max()
         left.plot(n, top * n / n[1] * 2, color="0.8", lw=3, zorder=0, label="linear")
-        for axis, title in ((left, "seconds"), (right, "peak memory [GB]")):
+        held = "peak memory of its own [GB]" if own == "own_gb" else "peak memory [GB]"
+        for axis, title in ((left, "time [s]"), (right, held)):
             axis.set(xscale="log", yscale="log", xlabel="galaxies N", title=title)
-        for format_ in (right.yaxis.set_major_formatter, right.yaxis.set_minor_formatter):
-            format_(StrMethodFormatter("{x:g}"))
+        right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        right.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        right.yaxis.set_minor_formatter(NullFormatter())
         figure.legend(loc="outside lower center", ncols=4, fontsize=8)
+    memory = ""
+    if parts := [stage for stage in timings.PARTS if stage in table["stage"]]:
+        memory = (
+            f"The memory of {' and '.join(parts)} is that of prepare, of which they are parts. "
+        )
+    if own == "own_gb" and len(most := table[np.isfinite(table["peak_gb"])]):
+        most = most[np.argmax(most["peak_gb"])]
+        stage = timings.PARTS.get(most["stage"], most["stage"])
+        memory += (
+            "Memory is without files that are mapped; with them it is up to "
+            f"{timings.digits(most['peak_gb'])} GB ({stage}, {most['n']:,.0f} galaxies). "
+        )
     return Plate(
         figure,
         "fig-growth",
         "Time and peak memory of each stage against the number of galaxies. On these axes a power "
-        "law is a straight line, and its slope the exponent, given in the legend for the times. "
-        f"The thick grey line is linear. UMAP (dashed) has sizes of its own. {measured.origin}",
+        "law is a straight line, and its slope the exponent, given in the legend for the times; a "
+        "question mark: it may be worse than linear; no exponent: the times lie on no line. The "
+        f"thick grey line is linear. UMAP (dashed) has sizes of its own. {memory}{measured.origin}",
         "Curves on logarithmic axes. " + "; ".join(said) + ".",
     )
 
@@ -190,9 +220,10 @@ def precision(measured: Benchmark) -> Plate:
         left.plot([], [], "o", color="0.3", mfc="white", label="fp32")
         left.plot([], [], "^", color=OURS, label="bf16")
         right.axvline(0, color="0.5", lw=1)
+        right.xaxis.set_major_locator(MaxNLocator(4))
         place = {"ylim": (len(pairs) - 0.5, -0.5), "yticks": range(len(pairs))}
         left.set(**place, yticklabels=names, xlabel="balanced accuracy, a seed each")
-        right.set(**place, yticklabels=[], xlabel="bf16 minus fp32")
+        right.set(**place, yticklabels=[], xlabel="balanced accuracy, bf16 minus fp32")
         figure.legend(loc="outside upper center", ncols=2)
     apart = [p for p in pairs if p["low"] > 0 or p["high"] < 0]
     said = [

@@ -41,6 +41,8 @@ PIPELINES = {  # the rows that a step is made of: its augmentation, its network
     "ours fp32": ("ours, as in a step", "cnn4 fp32 channels_last"),
     "ours bf16": ("ours, as in a step", "cnn4 bf16 channels_last"),
 }
+PARTS = {"simulate": "prepare", "duplicates": "prepare"}  # their memory is that of the whole stage
+WIDE = 2  # an interval of an exponent as wide as this tells of no power law
 
 
 @dataclass(frozen=True)
@@ -232,6 +234,24 @@ def ratios_table(speed: Benchmark) -> Table:
     return Table(rows=rows, names=("ratio", "median", "rounds", "aim", "reached"), dtype="OOOOO")
 
 
+def twice(speed: Benchmark, name: str = "augmentation per core / kornia") -> str:
+    """Say how a ratio changes where the other side is measured in a second way, and the aim.
+
+    The second ratio is called as the first, with a comma and what is different.
+    """
+    found = speed.facts["ratios"] + speed.facts.get("others", [])
+    first = [r for r in found if r["name"] == name]
+    both = first + [r for r in found if first and r["name"].startswith(f"{name},")]
+    aim = first[0].get("target") if first else None
+    said = []
+    for r in both:
+        text = f"{r['name']}: {digits(r['value'])} ({digits(r['low'])} to {digits(r['high'])})"
+        if aim is not None:
+            text += f", {'reaches' if met(r | {'target': aim}) else 'does not reach'} {aim:g}"
+        said.append(text)
+    return "\n".join(said)
+
+
 def digits(value: float) -> str:
     """Write a number with the three digits that count.
 
@@ -248,14 +268,36 @@ def digits(value: float) -> str:
 def exponents_table(growth: Benchmark) -> Table:
     """Return how each stage grows with N: the exponents of time and memory, with their intervals.
 
-    Seconds or bytes go as N to the exponent, from ``from_n`` galaxies on; 1 is linear.
+    Seconds or bytes go as N to the exponent, from ``from_n`` galaxies on; 1 is linear. Memory
+    counts what is mapped from files, "own memory" does not.
     """
-    rows = [
-        (stage, _interval(fit.get("time")), _interval(fit.get("memory")), fit.get("from_n", 0))
-        for stage, fit in growth.facts["exponents"].items()
-    ]
-    names = ("stage", "exponent of time", "exponent of memory", "fitted from N =")
-    return Table(rows=rows, names=names, dtype="OOOi")
+    rows = []
+    for stage, fit in growth.facts["exponents"].items():
+        memory = [_interval(fit.get(name)) for name in ("memory", "own")]
+        memory = [f"as {PARTS[stage]}"] * 2 if stage in PARTS else memory
+        rows.append((stage, _interval(fit.get("time")), verdict(growth, stage), *memory))
+        rows[-1] += (f"{fit.get('from_n', 0):,}",)
+    names = ("stage", "exponent of time", "worse than linear", "of memory", "of own memory")
+    return Table(rows=rows, names=(*names, "time fitted from N"), dtype="OOOOOO")
+
+
+def verdict(growth: Benchmark, stage: str) -> str:
+    """Say whether the time of a stage grows faster than N: yes, no or undecided, as was judged.
+
+    UMAP, which works in another way at other sizes, is not judged by the benchmark.
+    """
+    if stage == "umap":
+        return "not judged"
+    if stage in growth.facts.get("worse_than_linear", ()):
+        return "yes"
+    return "undecided" if stage in growth.facts.get("undecided", ()) else "no"
+
+
+def straight(growth: Benchmark, stage: str) -> bool:
+    """Say whether the times of a stage lie on a line at all: its interval is not absurdly wide."""
+    time = growth.facts["exponents"].get(stage, {}).get("time")
+    ends = [x for x in np.atleast_1d(time)[1:] if x is not None]
+    return len(ends) < 2 or ends[1] - ends[0] <= WIDE
 
 
 def _interval(fit) -> str:

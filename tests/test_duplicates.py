@@ -113,9 +113,9 @@ def test_the_trees_find_what_all_pairs_give(monkeypatch):
     z = random.normal(size=(6000, 128)).astype(np.float32)
     z[1000:1200] = 0.95 * z[:200] + 0.31 * random.normal(size=(200, 128))
     z[2000:2040] = z[0]  # forty copies of one
-    found = copies._neighbours(z)
+    found = copies._neighbours(z, 0.85)
     unit = z / np.linalg.norm(z, axis=1, keepdims=True)
     np.testing.assert_array_equal(found, np.argwhere(np.triu(unit @ unit.T, 1) > 0.85))
     assert len(found) > 200 + 40 * 41 // 2
     monkeypatch.setattr(copies, "TREES", 1)
-    assert len(copies._neighbours(z)) < len(found), "one tree parts some"
+    assert len(copies._neighbours(z, 0.85)) < len(found), "one tree parts some"

@@ -22,12 +22,14 @@ def test_ratios_are_counted_against_their_aims_and_milliseconds_are_left_out():
         ratio("cnn4 step / GEMM bf16", 0.5),
         ratio("loop overhead, ms a step", 0.01, target=0.1),
     ]
-    plate = gauges.ratios(Benchmark("speed", Table(), FACTS | {"ratios": found}))
+    more = {"ratios": found, "others": [ratio(f"{found[1]['name']}, no hue", 7.0), ratio("x", 2)]}
+    plate = gauges.ratios(Benchmark("speed", Table(), FACTS | more))
     assert "Of 3 aims 1 are reached" in plate.caption
     assert "Processor X, 1 thread, on 2026-03-01" in plate.caption
     assert "3.90 (3.51 to 4.29)" in plate.alt and "overhead" not in plate.alt
     above, below = plate.figure.axes
-    assert len(above.patches) == 2 and len(below.patches) == 2
+    assert len(above.patches) == 3 and len(below.patches) == 2
+    assert above.get_yticklabels()[2].get_text().endswith(", no hue") and "7.00 (" in plate.alt
     assert below.get_yticklabels()[0].get_text().endswith("(at most)")
     assert plate.png()
 
@@ -62,6 +64,21 @@ def test_growth_takes_the_fitted_exponent_and_else_its_own(growth):
     assert "new 1.00 s and 0.500 GB at 100 galaxies, time as N to the 1.00" in plate.alt
     growth.table["peak_gb"][growth.table["stage"] == "new"] = np.nan
     assert "new 1.00 s at 100 galaxies" in gauges.growth(growth).alt and plate.png()
+
+
+def test_growth_tells_own_memory_and_what_is_undecided(growth):
+    growth.table["own_gb"] = 0.2
+    growth.table["stage"] = ["embed", "embed", "simulate", "simulate"]
+    growth.facts["undecided"] = ["embed"]
+    growth.facts["exponents"]["simulate"] = {"time": [0.1, -3.0, 3.2]}
+    plate = gauges.growth(growth)
+    assert "0.200 GB (0.500 GB with mapped files) at 100 galaxies" in plate.alt
+    assert "time as N to the 0.97 (undecided);" in plate.alt
+    assert "simulate 1.00 s at 100 galaxies, time as no power of N" in plate.alt
+    assert "The memory of simulate is that of prepare" in plate.caption
+    assert "up to 0.500 GB (embed, 10 galaxies)" in plate.caption and plate.png()
+    left, right = plate.figure.axes
+    assert len(right.lines) == 1 and left.lines[0].get_label().endswith("(?)")
 
 
 def test_precision_counts_the_intervals_without_zero_and_pairs_the_seeds():

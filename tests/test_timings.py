@@ -170,9 +170,40 @@ def test_the_parts_of_a_step_add_up_to_its_time(speed):
 def test_exponents_are_told_with_the_interval_that_there_is(results):
     row = timings.exponents_table(timings.load(results, "growth"))[0]
     assert row["exponent of time"] == "1.01 [0.98, 1.04]"
-    assert row["exponent of memory"] == "0.10"
+    assert row["of memory"] == "0.10" and row["of own memory"] == "–"
+    assert row["time fitted from N"] == "1,000"
     n = np.array([10.0, 100.0, 1000.0])
     assert timings.slope(n, 3 * n**1.7) == pytest.approx(1.7)
+
+
+def test_growth_is_judged_as_the_benchmark_did_and_nonsense_not_at_all(results):
+    fits = {name: {"time": [1.0, 0.9, 1.2]} for name in ("embed", "prepare", "simulate")}
+    fits |= {"umap": {"time": [0.1, -6.0, 6.2]}, "open": {"time": [0.5, None, None]}}
+    fits |= {"knn": {"time": [3.0, 1.1, 4.9]}, "probe": {"time": [0.4, -2.0, 2.8]}}
+    fits["prepare"] |= {"memory": [0.2, 0.1, 0.3], "own": [0.1, 0.0, 0.2]}
+    judged = {"worse_than_linear": ["knn"], "undecided": ["embed", "probe"]}
+    rewrite(results / "growth.json", exponents=fits, **judged)
+    growth = timings.load(results, "growth")
+    said = {name: timings.verdict(growth, name) for name in fits}
+    assert said["umap"] == "not judged" and said["embed"] == said["probe"] == "undecided"
+    assert said["knn"] == "yes" and said["open"] == said["prepare"] == "no"
+    straight = {name for name in fits if timings.straight(growth, name)}
+    assert straight == {"embed", "prepare", "simulate", "open"}
+    table = timings.exponents_table(growth)
+    own = dict(zip(table["stage"], table["of own memory"], strict=True))
+    assert own["prepare"] == "0.10 [0.00, 0.20]" and own["simulate"] == "as prepare"
+
+
+def test_a_ratio_measured_in_two_ways_is_held_against_one_aim(results):
+    assert timings.twice(timings.load(results, "speed")) == ""
+    name = "augmentation per core / kornia"
+    first = {"name": name, "value": 5.0, "low": 4.5, "high": 5.5, "target": 4}
+    second = {"name": f"{name}, no hue", "value": 3.0, "low": 2.5, "high": 3.5}
+    rewrite(results / "speed.json", ratios=[first], others=[second])
+    assert timings.twice(timings.load(results, "speed")).splitlines() == [
+        f"{name}: 5.00 (4.50 to 5.50), reaches 4",
+        f"{name}, no hue: 3.00 (2.50 to 3.50), does not reach 4",
+    ]
 
 
 def test_a_gpu_is_told_line_by_line(tmp_path):
