@@ -127,7 +127,7 @@ plates.show(table)
 # A training also goes backwards: for each layer it needs the derivative by its input, to hand it down,
 # and by its weights, to change them. Each is again as many products as the way forward, so a step costs
 # about *three* times as much. (Not quite: nobody needs the derivative by the pixels.) Torch can count
-# while it computes; it looks at the same products, so it must find the same number.
+# while it computes; it looks at the same products, so it must find the same number. In millions a view:
 
 
 # %%
@@ -152,7 +152,6 @@ shown = work.copy()
 for name in ("forward", "step"):
     shown[name] = work[name] / 1e6
     shown[name].format = ".1f"
-    shown.rename_column(name, f"{name} [million FLOP a view]")
 plates.show(shown)
 
 # %% [markdown]
@@ -197,8 +196,8 @@ if speed:
 plates.show(machine) if speed else print(timings.absent("speed"))
 
 # %% [markdown]
-# Now the division. A galaxy is two views, and *reached* is the floor of the arithmetic divided by the
-# measured time.
+# Now the division, in microseconds a galaxy, which is two views. *Reached* is the floor of the arithmetic
+# divided by the measured time.
 
 
 # %%
@@ -208,7 +207,6 @@ if speed:
     times = floors.floors(speed, flop, values)
     for name in times.colnames[2:5]:
         times[name] = [digits(x) for x in times[name]]
-        times.rename_column(name, f"{name} [µs a galaxy]")
     shares = [float(x) for x in times["reached"]]
     times["reached"] = [f"{x:.0%}" if np.isfinite(x) else "–" for x in shares]
 plates.show(times) if speed else print(timings.absent("speed"))
