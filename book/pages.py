@@ -14,7 +14,7 @@ from chapters import Chapter, Run
 from freshness import read_state
 from nbformat import NotebookNode
 
-from galclr_utils import comparison, timings
+from galclr_utils import comparison, reports, timings
 from galclr_utils.provenance import read_json
 
 BADGE = '<span class="simulated">SIMULATED</span>'
@@ -296,7 +296,7 @@ def gpu(run: Run) -> str:
     folder = run.root / run.values.get("results_dir", "benchmarks/results")
     if (measured := timings.load(folder, "gpu")) is None:
         return "The poster's configuration has not yet been run on a GPU."
-    lines = timings.gpu_lines(measured)
+    lines = reports.gpu_lines(measured)
     return table(["on a GPU", ""], [list(line) for line in lines]) + f"\n\n{measured.origin}"
 
 

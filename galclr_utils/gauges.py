@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from galclr_utils import timings
+from galclr_utils import reports, timings
 from galclr_utils.plates import Plate, canvas
 from galclr_utils.timings import Benchmark
 
@@ -47,7 +47,7 @@ def ratios(speed: Benchmark) -> Plate:
                 o for o in speed.facts.get("others", []) if o["name"].startswith(r["name"] + ",")
             )
             shown += [r, *again]
-    shares = [r for r in shown if timings.at_most(r) or "GEMM" in r["name"]]
+    shares = [r for r in shown if reports.at_most(r) or "GEMM" in r["name"]]
     groups = {"times as fast": [r for r in shown if r not in shares], "share (1 is all)": shares}
     groups = {title: rows for title, rows in groups.items() if rows}
     heights = [len(rows) for rows in groups.values()]
@@ -68,12 +68,12 @@ def ratios(speed: Benchmark) -> Plate:
                 text = f" {timings.digits(r['value'])}"
                 axis.annotate(text, (max(r["high"], r.get("target") or 0), k), va="center")
             axis.axvline(1, color="0.5", lw=1, ls=":")
-            labels = [f"{r['name']} (at most)" if timings.at_most(r) else r["name"] for r in rows]
+            labels = [f"{r['name']} (at most)" if reports.at_most(r) else r["name"] for r in rows]
             axis.set(yticks=place, yticklabels=labels, xlabel=title, xlim=(0, None))
             axis.margins(x=0.12)
             axis.invert_yaxis()
     judged = [r for r in shown if r.get("target") is not None]
-    n_met = sum(timings.met(r) for r in judged)
+    n_met = sum(reports.met(r) for r in judged)
     said = [
         f"{r['name']} {timings.digits(r['value'])} "
         f"({timings.digits(r['low'])} to {timings.digits(r['high'])})"
@@ -151,16 +151,16 @@ def growth(measured: Benchmark) -> Plate:
             style = {"color": color, "marker": marker, "ms": 5, "lw": 1}
             style["ls"] = "--" if stage == "umap" else "-"
             power = np.atleast_1d(fits.get(stage, {}).get("time", np.nan))[0]
-            power = timings.slope(rows["n"], rows["seconds"]) if not np.isfinite(power) else power
+            power = reports.slope(rows["n"], rows["seconds"]) if not np.isfinite(power) else power
             label, words = f"{stage}, $N^{{{power:.2f}}}$", f"time as N to the {power:.2f}"
-            if not timings.straight(measured, stage):
+            if not reports.straight(measured, stage):
                 label, words = stage, "time as no power of N"
-            if timings.verdict(measured, stage) == "undecided":
+            if reports.verdict(measured, stage) == "undecided":
                 label, words = f"{label} (?)", f"{words} (undecided)"
             left.plot(rows["n"], rows["seconds"], label=label, **style)
             last = rows[-1]
             cost = f"{timings.digits(last['seconds'])} s"
-            if stage not in timings.PARTS:
+            if stage not in reports.PARTS:
                 right.plot(rows["n"], rows[own], **style)
                 if np.isfinite(last[own]):
                     cost += f" and {timings.digits(last[own])} GB"
@@ -178,13 +178,13 @@ def growth(measured: Benchmark) -> Plate:
         right.yaxis.set_minor_formatter(NullFormatter())
         figure.legend(loc="outside lower center", ncols=4, fontsize=8)
     memory = ""
-    if parts := [stage for stage in timings.PARTS if stage in table["stage"]]:
+    if parts := [stage for stage in reports.PARTS if stage in table["stage"]]:
         memory = (
             f"The memory of {' and '.join(parts)} is that of prepare, of which they are parts. "
         )
     if own == "own_gb" and len(most := table[np.isfinite(table["peak_gb"])]):
         most = most[np.argmax(most["peak_gb"])]
-        stage = timings.PARTS.get(most["stage"], most["stage"])
+        stage = reports.PARTS.get(most["stage"], most["stage"])
         memory += (
             "Memory is without files that are mapped; with them it is up to "
             f"{timings.digits(most['peak_gb'])} GB ({stage}, {most['n']:,.0f} galaxies). "

@@ -78,7 +78,7 @@ import yaml
 from astropy.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
-from galclr_utils import floors, gauges, plates, timings
+from galclr_utils import floors, gauges, plates, reports, timings
 from galclr_utils.contrast import SimCLR
 from galclr_utils.encoders import Encoder
 from galclr_utils.provenance import project_root, run_path, write_metrics
@@ -254,7 +254,7 @@ plates.show(shown) if speed else print(timings.absent("speed"))
 # itself.
 
 # %%
-ratios = timings.ratios_table(speed) if speed else None
+ratios = reports.ratios_table(speed) if speed else None
 plates.show(ratios) if speed else print(timings.absent("speed"))
 
 # %% [markdown]
@@ -263,7 +263,7 @@ plates.show(ratios) if speed else print(timings.absent("speed"))
 # the same work is a matter of opinion, so here are both ways, against the one aim:
 
 # %%
-print(timings.twice(speed) if speed else timings.absent("speed"))
+print(reports.twice(speed) if speed else timings.absent("speed"))
 
 # %%
 plate = gauges.ratios(speed) if speed else None
@@ -379,7 +379,7 @@ plate = gauges.growth(growth) if growth else None
 plate.save(run) if plate else print(timings.absent("growth"))
 
 # %%
-exponents = timings.exponents_table(growth) if growth else None
+exponents = reports.exponents_table(growth) if growth else None
 plates.show(exponents) if growth else print(timings.absent("growth"))
 
 # %% [markdown]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from galclr_utils import timings
+from galclr_utils import reports, timings
 from galclr_utils.device import has_bfloat16
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -234,7 +234,7 @@ def test_speed_writes_every_group_and_every_ratio(measured):
     names = [ratio.name for ratio in quoted]
     assert [r["name"] for r in record["ratios"]] == [n for n in names if not needs(n)]
     at_most = {ratio.name for ratio in quoted if ratio.sense == "at most"}
-    assert at_most == set(timings.AT_MOST)
+    assert at_most == set(reports.AT_MOST)
     assert all(r["low"] <= r["value"] <= r["high"] for r in record["ratios"] + record["others"])
     assert record["quick"] is True and record["cpu"] and record["provenance"]["versions"]
     assert (out / "speed.png").stat().st_size > 10_000

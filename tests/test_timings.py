@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from galclr_utils import timings
+from galclr_utils import reports, timings
 
 RECORD = {"time": "2026-03-01T10:00:00+00:00", "commit": "abc1234", "device": "CPU", "threads": 2}
 FACTS = {"quick": False, "cpu": "Processor X", "provenance": RECORD}
@@ -149,11 +149,11 @@ def test_of_several_rows_the_one_on_most_threads_is_found(speed):
 
 
 def test_ratios_are_judged_by_their_sense(speed):
-    table = timings.ratios_table(speed)
+    table = reports.ratios_table(speed)
     assert list(table["reached"]) == ["yes", "no", "", ""]
     assert list(table["aim"]) == ["≥ 4", "≤ 0.1", "", ""]
     assert table["rounds"][0] == "3.90 to 4.40"
-    assert timings.met({"name": "new", "value": 1.0, "target": 2, "sense": "at most"}) is True
+    assert reports.met({"name": "new", "value": 1.0, "target": 2, "sense": "at most"}) is True
 
 
 def test_the_parts_of_a_step_add_up_to_its_time(speed):
@@ -168,12 +168,12 @@ def test_the_parts_of_a_step_add_up_to_its_time(speed):
 
 
 def test_exponents_are_told_with_the_interval_that_there_is(results):
-    row = timings.exponents_table(timings.load(results, "growth"))[0]
+    row = reports.exponents_table(timings.load(results, "growth"))[0]
     assert row["exponent of time"] == "1.01 [0.98, 1.04]"
     assert row["of memory"] == "0.10" and row["of own memory"] == "–"
     assert row["time fitted from N"] == "1,000"
     n = np.array([10.0, 100.0, 1000.0])
-    assert timings.slope(n, 3 * n**1.7) == pytest.approx(1.7)
+    assert reports.slope(n, 3 * n**1.7) == pytest.approx(1.7)
 
 
 def test_growth_is_judged_as_the_benchmark_did_and_nonsense_not_at_all(results):
@@ -184,23 +184,23 @@ def test_growth_is_judged_as_the_benchmark_did_and_nonsense_not_at_all(results):
     judged = {"worse_than_linear": ["knn"], "undecided": ["embed", "probe"]}
     rewrite(results / "growth.json", exponents=fits, **judged)
     growth = timings.load(results, "growth")
-    said = {name: timings.verdict(growth, name) for name in fits}
+    said = {name: reports.verdict(growth, name) for name in fits}
     assert said["umap"] == "not judged" and said["embed"] == said["probe"] == "undecided"
     assert said["knn"] == "yes" and said["open"] == said["prepare"] == "no"
-    straight = {name for name in fits if timings.straight(growth, name)}
+    straight = {name for name in fits if reports.straight(growth, name)}
     assert straight == {"embed", "prepare", "simulate", "open"}
-    table = timings.exponents_table(growth)
+    table = reports.exponents_table(growth)
     own = dict(zip(table["stage"], table["of own memory"], strict=True))
     assert own["prepare"] == "0.10 [0.00, 0.20]" and own["simulate"] == "as prepare"
 
 
 def test_a_ratio_measured_in_two_ways_is_held_against_one_aim(results):
-    assert timings.twice(timings.load(results, "speed")) == ""
+    assert reports.twice(timings.load(results, "speed")) == ""
     name = "augmentation per core / kornia"
     first = {"name": name, "value": 5.0, "low": 4.5, "high": 5.5, "target": 4}
     second = {"name": f"{name}, no hue", "value": 3.0, "low": 2.5, "high": 3.5}
     rewrite(results / "speed.json", ratios=[first], others=[second])
-    assert timings.twice(timings.load(results, "speed")).splitlines() == [
+    assert reports.twice(timings.load(results, "speed")).splitlines() == [
         f"{name}: 5.00 (4.50 to 5.50), reaches 4",
         f"{name}, no hue: 3.00 (2.50 to 3.50), does not reach 4",
     ]
@@ -213,7 +213,7 @@ def test_a_gpu_is_told_line_by_line(tmp_path):
     (tmp_path / "gpu.json").write_text(json.dumps(facts))
     gpu = timings.load(tmp_path, "gpu")
     assert gpu.origin.startswith("Measured on GPU Y, on 2026-03-01")
-    assert timings.gpu_lines(gpu) == [
+    assert reports.gpu_lines(gpu) == [
         ("device", "GPU Y"),
         ("measured: cnn4: galaxies per s", "51,234"),
         ("projection: cnn4: minutes", "12.3"),
