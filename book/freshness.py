@@ -16,9 +16,18 @@ from chapters import Chapter, Run, parameters_of
 
 from galclr_utils.provenance import read_json, sha256, write_json
 
-# parameters that name files from outside the run: the user's, and what the benchmarks measured
-PATHS = ("source_path", "catalog_path", "unlabelled_path", "results_dir")
-NOT_READ = ("metrics/", "figures/", "embedding/umap.csv")  # written, and read by no later chapter
+# parameters that name files from outside the run: the user's, and what was measured and stored
+PATHS = ("source_path", "catalog_path", "unlabelled_path", "results_dir", "studies_dir")
+# written, and read by no later chapter, or found again there by a key of its own
+NOT_READ = (
+    "metrics/",
+    "figures/",
+    "embedding/umap.csv",
+    "labels/",
+    ".journal/",
+    "audit/",
+    "morphology/",
+)
 
 
 def meaning(code: str) -> str:

@@ -1,29 +1,22 @@
-"""Measure what the representation must beat: pixels, random weights, the catalogue, supervision.
+"""Describe galaxies by what the representation must beat: pixels, random weights, the catalogue.
 
 A score alone says little: colour nearly tells the type, and a network that was never trained is a
-strong control. Each baseline is either features for `probes.probe`, or a method of its own, and all
-go into the same table.
+strong control. Most baselines are features for `probes.probe`; all go into the same table as the
+networks that are trained with labels (`supervised`) and measured shapes (`morphology`).
 """
 
-# N galaxies, C bands, H, W pixels, D features, n labels in a budget, T test galaxies
+# N galaxies, C bands, H, W pixels, D features
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import numpy as np
 import torch
-from torch import nn
-from torch.nn import functional as F
 
 from galclr_utils.checks import number
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.device import make_fabric
-from galclr_utils.encoders import Encoder, orient
-from galclr_utils.probes import fit_seed
-from galclr_utils.provenance import progress
-from galclr_utils.transforms import GalaxyViews, Normalize
+from galclr_utils.encoders import Encoder
+from galclr_utils.transforms import Normalize
 
 COLOUR = ("g_r", "r_i")
 CATALOGUE = (*COLOUR, "mag_r", "r50", "concentration")
@@ -188,106 +181,3 @@ def photometry(galaxies: GalaxySet) -> tuple[dict[str, np.ndarray], dict[str, st
     if "colour" in reasons:
         features = {"band means": band_means(galaxies)} | features
     return features, reasons
-
-
-# --- supervision -------------------------------------------------------------------------------
-
-
-@dataclass
-class SupervisedCNN:
-    """Train the same encoder from scratch, with labels: a method for `comparison.score_methods`.
-
-    The same network, the same random views, the same mean over 8 orientations; only the labels
-    teach it. The number of steps is fixed beforehand and the learning rate ends at zero, so all
-    labels of the budget are learned from and none is needed to say when to stop. (A fifth held out
-    for early stopping was tried on 100 and 1000 real labels: worse, and equal.)
-
-    Args:
-        galaxies: the data set.
-        views: the random transforms of the pretraining.
-        encoder, representation_dim: as in the pretraining.
-        epochs: passes over the labels, but at least ``min_steps`` batches in all.
-        batch_size: galaxies in a batch; no more than there are.
-        learning_rate: peak of a one-cycle schedule, of AdamW.
-        precision: as in the pretraining.
-    """
-
-    galaxies: GalaxySet
-    views: GalaxyViews
-    encoder: str = "cnn4"
-    representation_dim: int = 64
-    epochs: int = 25
-    min_steps: int = 600
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    precision: str = "auto"
-
-    def __post_init__(self):
-        self.epochs = number("epochs", self.epochs, 1, 100_000, integer=True)
-        self.min_steps = number("min_steps", self.min_steps, 1, 10**9, integer=True)
-        self.batch_size = number("batch_size", self.batch_size, 1, 10**6, integer=True)
-        self.learning_rate = number("learning_rate", self.learning_rate, 0, 1, low_open=True)
-
-    def __call__(self, train, y_train, test, seed: int = 0, draw: int = 0) -> np.ndarray:
-        """Train on the galaxies ``train`` and return p_late of the galaxies ``test``, (T,)."""
-        own_seed = fit_seed(seed, draw)
-        fabric, network = make_fabric(self.precision), self.build(own_seed)
-        n_steps = max(self.min_steps, math.ceil(self.epochs * len(train) / self.batch_size))
-        optimizer = torch.optim.AdamW(network.parameters(), self.learning_rate, weight_decay=0.05)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, n_steps)
-        network, optimizer = fabric.setup(network, optimizer)
-
-        stamps = torch.from_numpy(self.galaxies.images[train]).to(fabric.device)
-        y = torch.as_tensor(y_train, dtype=torch.float32, device=fabric.device)
-        random = torch.Generator().manual_seed(own_seed)
-        batches = random_batches(len(train), self.batch_size, n_steps, random)
-        for batch in progress(batches, "supervised CNN", n_steps):
-            view = self.views(stamps[batch], random)
-            loss = F.binary_cross_entropy_with_logits(network(view)[:, 0].float(), y[batch])
-            optimizer.zero_grad()
-            fabric.backward(loss)
-            optimizer.step()
-            schedule.step()
-        images = torch.from_numpy(self.galaxies.images[test])
-        return self.predict(network, images, orientations=8).numpy()
-
-    def build(self, seed: int) -> nn.Module:
-        """Return the untrained network: encoder, then one number, the log-odds of late."""
-        bands = self.galaxies.images.shape[1]
-        encoder = Encoder(self.encoder, self.representation_dim, self.views.normalize, bands, seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            head = nn.Linear(self.representation_dim, 1)
-        return nn.Sequential(encoder, nn.ReLU(), head).to(memory_format=torch.channels_last)
-
-    @torch.no_grad()
-    def predict(self, network: nn.Module, images: torch.Tensor, orientations: int) -> torch.Tensor:
-        """Return p_late (N,) of images in the set's units, the mean over orientations."""
-        network.eval()
-        device, p_late = next(network.parameters()).device, []
-        for block in images.split(512):
-            block = self.views.normalize(block.to(device))
-            turned = orient(block.contiguous(memory_format=torch.channels_last), orientations)
-            p_late.append(sum(network(view)[:, 0].float().sigmoid() for view in turned).cpu())
-        return torch.cat(p_late) / orientations
-
-
-def random_batches(n: int, batch_size: int, n_steps: int, random: torch.Generator):
-    """Yield ``n_steps`` batches of the numbers below n, each once before any comes again.
-
-    Args:
-        n: number of galaxies. batch_size: no more than n are taken.
-        n_steps: number of batches.
-        random: source of the order.
-    Yields:
-        int64 tensors.
-
-    >>> [len(b) for b in random_batches(5, 3, 4, torch.Generator().manual_seed(0))]
-    [3, 3, 3, 3]
-    """
-    order, batch_size = torch.empty(0, dtype=torch.int64), min(batch_size, n)
-    for _ in range(n_steps):
-        if len(order) < batch_size:
-            order = torch.cat([order, torch.randperm(n, generator=random)])
-        yield order[:batch_size]
-        order = order[batch_size:]

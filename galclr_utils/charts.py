@@ -1,6 +1,7 @@
 """Draw a training: each returns a Plate whose caption and alt text come from its data.
 
-B galaxies in a batch, G galaxies shown, S strangers: the candidates that are not the partner.
+B galaxies in a batch, K projections in MoCo's memory bank, G galaxies shown, S strangers: the
+candidates that are not the partner.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from galclr_utils.pretrain import COLLAPSED
 PANELS = {  # columns of history.csv, as they are drawn
     "loss": "NT-Xent loss",
     "knn_accuracy": "kNN accuracy",
-    "feature_spread": "feature spread of h",
+    "feature_spread": "feature spread",
     "alignment": "alignment of z",
     "uniformity": "uniformity of z",
     "learning_rate": "learning rate",
@@ -24,12 +25,13 @@ PANELS = {  # columns of history.csv, as they are drawn
 COLD_TO_WARM = ("#009E73", "0.25", "#CC79A7")  # not the colours of the galaxy types
 
 
-def loss_anchors(batch_size: int, temperature: float) -> dict[str, float]:
+def loss_anchors(batch_size: int, temperature: float, bank: int = 0) -> dict[str, float]:
     """Return two losses of NT-Xent that can be computed without a network.
 
     Args:
-        batch_size: B; a view has 2B - 1 candidates, of which 2B - 2 are strangers.
+        batch_size: B; in SimCLR a view has 2B - 1 candidates, of which 2B - 2 are strangers.
         temperature: of NT-Xent.
+        bank: K; in MoCo the strangers are these. 0: SimCLR.
     Returns:
         ``guessing``, all candidates alike; and ``right angles``, where the two views of a galaxy
         coincide and every stranger is at a right angle. The second is no bound: strangers can be
@@ -38,29 +40,37 @@ def loss_anchors(batch_size: int, temperature: float) -> dict[str, float]:
     >>> {name: round(loss, 3) for name, loss in loss_anchors(2, temperature=0.5).items()}
     {'guessing': 1.099, 'right angles': 0.24}
     """
-    strangers = 2 * batch_size - 2
+    strangers = bank or 2 * batch_size - 2
     right_angles = math.log1p(strangers * math.exp(-1 / temperature))
     return {"guessing": math.log(strangers + 1), "right angles": right_angles}
 
 
 def history(
-    rows: Table, card: dict, batch_size: int, temperature: float, commoner: float = math.nan
+    rows: Table,
+    card: dict,
+    batch_size: int,
+    temperature: float,
+    commoner: float = math.nan,
+    bank: int = 0,
+    space: str = "h",
 ) -> Plate:
     """Draw a pretraining as it went, one panel for each number that was watched.
 
     Args:
         rows: ``history.csv``. What was not measured is NaN, and is said to be so.
-        batch_size, temperature: for the lines that anchor the loss (see `loss_anchors`).
+        batch_size, temperature, bank: for the lines that anchor the loss (see `loss_anchors`).
+        space: whose spread and votes these are.
         commoner: share of the commoner type among the galaxies that are judged by kNN.
     """
     anchors = {name: {} for name in PANELS}
-    anchors["loss"] = loss_anchors(batch_size, temperature)
+    anchors["loss"] = loss_anchors(batch_size, temperature, bank)
     anchors["feature_spread"] = {"collapse": COLLAPSED}
     anchors["uniformity"] = {"one point": 0.0}
     if math.isfinite(commoner):
         anchors["knn_accuracy"] = {"commoner type": commoner}
+    panels = PANELS | {"feature_spread": f"feature spread of {space}"}
     with canvas(2, 3, width=8.5, height=4.6, sharex=True) as (figure, axes):
-        for axis, (name, title) in zip(axes.flat, PANELS.items(), strict=True):
+        for axis, (name, title) in zip(axes.flat, panels.items(), strict=True):
             _curve(axis, rows["epoch"], rows[name], anchors[name])
             axis.set_title(title)
         for axis in axes[1]:
@@ -75,7 +85,7 @@ def history(
         f"{anchors['loss']['guessing']:.2f}, partners that coincide with all strangers at right "
         f"angles {anchors['loss']['right angles']:.2f}. {_validation(rows)} {source_tag(card)}",
         "Six curves against epoch. "
-        + "; ".join(f"{title}: {told[name]}" for name, title in PANELS.items())
+        + "; ".join(f"{title}: {told[name]}" for name, title in panels.items())
         + ".",
     )
 
@@ -113,6 +123,71 @@ def _validation(rows: Table) -> str:
     if spread < COLLAPSED:
         return f"{told}. The representation has collapsed: its spread ends at {spread:.3f}."
     return f"{told}, and the spread at {spread:.2f}, where {COLLAPSED:g} is a collapse."
+
+
+def half_life(momentum: float) -> float:
+    """Return after how many steps a slow copy has replaced half of itself; infinite: never.
+
+    Of a copy that keeps the share m of itself in a step, m^s is older than s steps (He et al. 2020,
+    eq. 2).
+
+    >>> round(half_life(0.99)), half_life(0), half_life(1)
+    (69, 0.0, inf)
+    """
+    if momentum in (0, 1):
+        return math.inf if momentum else 0.0
+    return math.log(0.5) / math.log(momentum)
+
+
+def memory(momentum: float, bank: int, batch_size: int, rows: Table, card: dict) -> Plate:
+    """Draw how old MoCo's two memories are, and how far the copy lags behind the network.
+
+    The copy remembers earlier networks (`half_life`), the bank earlier projections, of which it
+    forgets the B oldest in a step.
+
+    Args:
+        momentum: share of itself that the copy keeps in a step.
+        bank: K.
+        batch_size: B.
+        rows: ``history.csv``; without a known ``key_cosine`` there is no copy to measure, and
+            one panel.
+    """
+    steps, half = bank / batch_size, half_life(momentum)
+    ago = np.linspace(0, 3 * max([s for s in (steps, half, 1) if math.isfinite(s)]), 400)
+    cosine = np.asarray(rows["key_cosine"] if "key_cosine" in rows.colnames else [], float)
+    known = np.isfinite(cosine)
+    shape = (1, 2) if known.any() else (1, 1)
+    with canvas(*shape, width=3.75 * shape[1], height=3.2, squeeze=False) as (figure, axes):
+        ages = axes[0, 0]
+        ages.plot(ago, float(momentum) ** ago, "-", color="#0072B2", label="copy")
+        left = np.clip(1 - ago / steps, 0, 1)
+        ages.plot(ago, left, "--", color="#D55E00", label="memory bank")
+        ages.set(xlabel="steps ago", ylabel="share that is older")
+        ages.set(ylim=(0, 1.03), xlim=(0, ago[-1]))
+        ages.legend()
+        if known.any():
+            lag = axes[0, 1]
+            lag.plot(rows["epoch"][known], cosine[known], "o-", color="#0072B2", ms=4)
+            lag.set(xlabel="epoch", ylabel="cosine of z: network, copy")
+    told = f"Half of the bank is older than {steps / 2:.3g} steps, half of the copy older than "
+    told += f"{half:.3g}." if math.isfinite(half) else "any number: it never changes."
+    told += " " + _lag(rows["epoch"][known], cosine[known]) if known.any() else ""
+    return Plate(
+        figure,
+        "fig-memory",
+        f"What MoCo remembers with a momentum of {momentum:g}, a bank of {bank} and batches of "
+        f"{batch_size}. {told} {source_tag(card)}",
+        f"Two curves that fall with the steps ago. {told}",
+    )
+
+
+def _lag(epoch, cosine) -> str:
+    """Say how far the copy was from the network."""
+    low = int(np.argmin(cosine))
+    return (
+        "Right: the mean cosine of what the network and its copy make of the same validation "
+        f"views, lowest at epoch {epoch[low]:.3g} ({cosine[low]:.3f}), {cosine[-1]:.3f} at the end."
+    )
 
 
 def push(cosines: np.ndarray, temperatures: tuple, card: dict) -> Plate:

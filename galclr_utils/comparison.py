@@ -21,6 +21,7 @@ from astropy.table import Table, vstack
 from galclr_utils import metrics
 from galclr_utils.checks import choice, did_you_mean, number, numbers
 from galclr_utils.dataset import GalaxySet
+from galclr_utils.journal import Journal, digest
 from galclr_utils.probes import Method, draw_labels
 from galclr_utils.provenance import progress, whole_folder
 
@@ -46,10 +47,17 @@ class Scores:
 
     def __add__(self, other: Scores) -> Scores:
         """Put the runs of two tables, made on the same test galaxies, into one."""
-        if not np.array_equal(self.id, other.id):
-            raise ValueError("the two tables judge different test galaxies, so they do not compare")
+        if not (np.array_equal(self.id, other.id) and np.array_equal(self.label, other.label)):
+            raise ValueError(
+                "the two tables judge different test galaxies or labels: no comparison"
+            )
         table = vstack([self.table, other.table], metadata_conflicts="silent")
         return Scores(table, np.concatenate([self.p_late, other.p_late]), self.label, self.id)
+
+    def only(self, methods) -> Scores:
+        """Return the runs of some methods; a name that has no run is passed over."""
+        rows = np.flatnonzero(np.isin(np.asarray(self.table["method"]), list(methods)))
+        return Scores(self.table[rows], self.p_late[rows], self.label, self.id)
 
     def runs(self, method: str, n_labels: int) -> np.ndarray:
         """Return the rows (int64) of a method at a budget; 0 means its largest.
@@ -57,27 +65,52 @@ class Scores:
         Raises:
             ValueError: no such method or budget.
         """
-        of_method = np.asarray(self.table["method"]) == method
-        if not of_method.any():
-            methods = sorted(set(self.table["method"]))
-            raise ValueError(
-                f"method: got {method!r}, expected one of {', '.join(methods)}"
-                f"{did_you_mean(method, methods)}"
-            )
-        budgets = np.asarray(self.table["n_labels"])
-        wanted = n_labels or budgets[of_method].max()
-        if not len(rows := np.flatnonzero(of_method & (budgets == wanted))):
-            have = sorted(set(budgets[of_method].tolist()))
-            raise ValueError(f"n_labels: got {n_labels}, but {method} was run with {have}")
-        return rows
+        return runs_of(self.table, method, n_labels)
+
+
+def runs_of(table: Table, method: str, n_labels: int = 0) -> np.ndarray:
+    """Return the rows (int64) of a method at a budget, of any table of runs: see `Scores.runs`."""
+    of_method = np.asarray(table["method"]) == method
+    if not of_method.any():
+        methods = sorted(set(table["method"]))
+        raise ValueError(
+            f"method: got {method!r}, expected one of {', '.join(methods)}"
+            f"{did_you_mean(method, methods)}"
+        )
+    budgets = np.asarray(table["n_labels"])
+    wanted = n_labels or budgets[of_method].max()
+    if not len(rows := np.flatnonzero(of_method & (budgets == wanted))):
+        have = sorted(set(budgets[of_method].tolist()))
+        raise ValueError(f"n_labels: got {n_labels}, but {method} was run with {have}")
+    return rows
+
+
+def shared_runs(table: Table, a: str, b: str, n_labels: int) -> tuple:
+    """Pair the runs of two methods at a budget: those with the same seed and the same draw.
+
+    Returns:
+        The rows of a, those of b, and their budget, seeds and draws, run for run.
+    Raises:
+        ValueError: an unknown method or budget, or no run in common.
+    """
+    rows_of = []
+    for method in (a, b):
+        rows = runs_of(table, method, n_labels)
+        rows_of.append({tuple(table["n_labels", "seed", "draw"][r]): r for r in rows})
+    shared = [key for key in rows_of[0] if key in rows_of[1]]
+    if not shared:
+        raise ValueError(f"{a} and {b} have no seed and draw in common with {n_labels} labels")
+    return *([own[key] for key in shared] for own in rows_of), *zip(*shared, strict=True)
 
 
 def score_methods(
     methods: Mapping[str, Method],
     galaxies: GalaxySet,
     n_labels=(100, 1000, 0),
-    n_draws: int = 5,
+    n_draws: int | Mapping[str, int] = 5,
     seeds=(0,),
+    journal: Path | None = None,
+    inputs: Mapping[str, str | Mapping[int, str]] | None = None,
 ) -> Scores:
     """Train every method on the same label draws and judge it on the same test galaxies.
 
@@ -86,13 +119,19 @@ def score_methods(
         galaxies: the data set; from its labelled ``train`` galaxies is drawn, its labelled ``test``
             galaxies are judged. Those of ``val`` are not used: no label comes free.
         n_labels: budgets; 0 means all. In the table, all is given as the number it is.
-        n_draws: label draws for each budget and seed. With all labels the draws differ only in what
-            is random in the method.
+        n_draws: label draws for each budget and seed; or method -> draws, where some are slow. With
+            all labels the draws differ only in what is random in the method.
         seeds: pretraining seeds; each has its own draws.
+        journal: a folder where each run is kept as soon as it is done, and found again: a sweep of
+            hours can be stopped, and several processes can share it (see `journal.Journal`).
+        inputs: needed with a journal: method -> a text that names all that its result depends on
+            beside data and labels (settings, features, code), or seed -> such a text. Another text,
+            another run.
     Returns:
         A `Scores` with len(methods) * len(n_labels) * len(seeds) * n_draws runs.
     Raises:
-        ValueError: one class only, too few labels, no labelled test galaxy.
+        ValueError: one class only, too few labels, no labelled test galaxy; a method without draws
+            or, with a journal, without inputs.
 
     >>> def coin(train, y_train, test, seed, draw):
     ...     return np.random.default_rng([seed, draw]).random(len(test))
@@ -104,7 +143,8 @@ def score_methods(
     Scores(4 runs on 20 test galaxies: coin)
     """
     budgets = numbers("n_labels", n_labels, 0, np.inf, integer=True)
-    n_draws = number("n_draws", n_draws, 1, 10_000, integer=True)
+    draws = _for_each("n_draws", n_draws, methods)
+    draws = {m: number("n_draws", n, 1, 10_000, integer=True) for m, n in draws.items()}
     train, test = galaxies.labelled("train"), galaxies.labelled("test")
     if not len(test):
         raise ValueError("test split: got no labelled galaxies, expected some to judge methods on")
@@ -115,17 +155,90 @@ def score_methods(
             f"test split: got {only} types only in {len(label)} labels, expected early and late"
         )
     budgets = dict.fromkeys(n or len(train) for n in budgets)
-    runs = list(itertools.product(budgets, map(int, seeds), range(n_draws), methods))
-    rows, p_late = [], np.empty((len(runs), len(test)), np.float32)
-    for k, (n, seed, draw, name) in enumerate(progress(runs, "scoring")):
-        drawn = draw_labels(y_train, n, draw, seed)
-        began = time.perf_counter()
-        p_late[k] = methods[name](train[drawn], y_train[drawn], test, seed, draw)
-        seconds = round(time.perf_counter() - began, 3)
-        found = {score: round(v, 6) for score, v in metrics.scores(label, p_late[k]).items()}
+    for n in budgets:
+        draw_labels(y_train, n)  # what cannot be drawn is refused before hours are spent
+    every = itertools.product(budgets, map(int, seeds), range(max(draws.values())), methods)
+    runs = [run for run in every if run[2] < draws[run[3]]]
+    book = journal and Journal.of(journal, galaxies, test)
+    inputs = _for_each("inputs", inputs or {}, methods) if book else {}
+    done: dict[tuple, tuple] = {}
+    for wait in (False, True) if book else (True,):  # what another process does comes last
+        for run in progress([run for run in runs if run not in done], "scoring"):
+            n, seed, draw, name = run
+            rows = train[drawn := draw_labels(y_train, n, draw, seed)]
+            arguments = rows, y_train[drawn], test, seed, draw
+            if not book:
+                done[run] = _timed(methods[name], arguments)
+                continue
+            told = inputs[name][seed] if isinstance(inputs[name], Mapping) else inputs[name]
+            of_run = {"method": name, "seed": seed, "draw": draw, "inputs": told}
+            key = book.key(labels=digest(*arguments[:2]), **of_run)
+            if found := book.once(key, lambda name=name, a=arguments: methods[name](*a), wait):
+                done[run] = found
+    rows = []
+    for n, seed, draw, name in runs:
+        p_late, seconds = done[n, seed, draw, name]
+        found = {score: round(v, 6) for score, v in metrics.scores(label, p_late).items()}
         run = {"method": name, "n_labels": n, "seed": seed, "draw": draw, "split": "test"}
         rows.append(run | found | {"seconds": seconds})
+    p_late = np.stack([done[run][0] for run in runs])
     return Scores(Table(rows), p_late, label, np.asarray(galaxies.catalog["id"][test], str))
+
+
+def _timed(method: Method, arguments: tuple) -> tuple[np.ndarray, float]:
+    """Return the method's p_late (T,) float32, and the seconds it took."""
+    began = time.perf_counter()
+    p_late = np.asarray(method(*arguments), np.float32)
+    return p_late, round(time.perf_counter() - began, 3)
+
+
+def _for_each(name: str, values, methods) -> dict:
+    """Return ``values`` as method -> value: one value serves all, a mapping must know each."""
+    if not isinstance(values, Mapping):
+        return dict.fromkeys(methods, values)
+    if missing := [method for method in methods if method not in values]:
+        raise ValueError(
+            f"{name}: got nothing for {', '.join(missing)}, expected a value for each method"
+        )
+    return {method: values[method] for method in methods}
+
+
+def even_odds(scores: Scores, galaxies: GalaxySet) -> Scores:
+    """Let every run judge as if early and late types were equally common.
+
+    Balanced accuracy counts both types alike, but a classifier that learned from a sample with few
+    late types asks for more evidence to say late. Dividing its odds by those of the budget's own
+    labels undoes that (Saerens et al. 2002, eq. 2.4). It reads nothing but the budget, treats all
+    methods alike, and leaves the order of the galaxies, so the AUC, as it was. The probabilities
+    are then those of a sample with as many early as late types; accuracy and calibration in the
+    set at hand are judged from the given ones.
+
+    Args:
+        scores: runs made by `score_methods` from the stratified draws of these galaxies.
+        galaxies: the data set.
+    Returns:
+        The same runs, their probabilities shifted and scored again.
+
+    >>> catalog = Table({"id": np.arange(40).astype(str), "label": np.arange(40) % 4 // 3})
+    >>> catalog["split"] = ["train"] * 20 + ["test"] * 20
+    >>> card = {"units": "display", "bands": ["g", "r", "i"]}
+    >>> galaxies = GalaxySet(np.zeros((40, 3, 4, 4), np.float32), catalog, card)
+    >>> share = {"share": lambda train, y, test, seed, draw: np.full(len(test), np.mean(y))}
+    >>> even_odds(score_methods(share, galaxies, [0], 1), galaxies).p_late[0, :2]
+    array([0.5, 0.5], dtype=float32)
+    """
+    y_train = galaxies.labels[galaxies.labelled("train")]
+    runs = list(scores.table.iterrows("n_labels", "seed", "draw"))
+    drawn = {run: draw_labels(y_train, int(run[0]), int(run[2]), int(run[1])) for run in set(runs)}
+    odds = np.array([y_train[drawn[run]].mean() for run in runs])
+    odds = (odds / (1 - odds))[:, None]
+    p = scores.p_late.astype(np.float64)
+    p_late = (p / (p + (1 - p) * odds)).astype(np.float32)
+    table = scores.table.copy()
+    found = [metrics.scores(scores.label, own) for own in p_late]
+    for name in found[0]:
+        table[name] = [round(of_run[name], 6) for of_run in found]
+    return Scores(table, p_late, scores.label, scores.id)
 
 
 def save_scores(run: Path, scores: Scores) -> Path:
@@ -171,7 +284,8 @@ def summary(scores: Scores) -> Table:
         scores: the runs.
     Returns:
         One row for a method and a budget: method, n_labels; accuracy, balanced_accuracy, precision
-        and recall, each with ``_low`` and ``_high`` (see `metrics.bootstrap`); n_seeds, n_runs.
+        and recall, each with ``_low`` and ``_high`` (see `metrics.bootstrap`); roc_auc, the mean of
+        the runs, and roc_auc_sd, their scatter (NaN for one run); n_seeds, n_runs.
     """
     table, rows = scores.table, []
     for method, n_labels in dict.fromkeys(zip(table["method"], table["n_labels"], strict=True)):
@@ -182,6 +296,9 @@ def summary(scores: Scores) -> Table:
         for name, curve in curves.items():
             found = metrics.central_95(curve)
             row |= {name: found["mean"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
+        auc = [metrics.scores(scores.label, p)["roc_auc"] for p in scores.p_late[runs]]
+        scatter = float(np.std(auc, ddof=1)) if len(auc) > 1 else np.nan
+        row |= {"roc_auc": float(np.mean(auc)), "roc_auc_sd": scatter}
         rows.append(row | {"n_seeds": len(set(layout[0])), "n_runs": len(runs)})
     return Table(rows)
 
@@ -225,14 +342,49 @@ def compare(
     Raises:
         ValueError: an unknown method or budget, or no run in common.
     """
-    keys = []
-    for method in (a, b):
-        runs = scores.runs(method, n_labels)
-        keys.append({tuple(scores.table["n_labels", "seed", "draw"][r]): r for r in runs})
-    shared = [key for key in keys[0] if key in keys[1]]
-    if not shared:
-        raise ValueError(f"{a} and {b} have no seed and draw in common with {n_labels} labels")
-    p_a, p_b = (scores.p_late[[of_method[key] for key in shared]] for of_method in keys)
-    bought, seeds, draws = zip(*shared, strict=True)
+    of_a, of_b, bought, seeds, draws = shared_runs(scores.table, a, b, n_labels)
+    p_a, p_b = scores.p_late[of_a], scores.p_late[of_b]
     found = metrics.paired_difference(scores.label, p_a, p_b, seeds, draws, score)
     return {"a": a, "b": b, "n_labels": int(bought[0]), "score": score} | found
+
+
+def compare_all(scores: Scores, pairs, score: str = "balanced_accuracy") -> list[dict]:
+    """Compare pairs of methods at every budget at which both have runs in common.
+
+    Args:
+        scores: the runs.
+        pairs: (a, b) names; a pair with a method that has no run is passed over.
+        score: as for `compare`.
+    Returns:
+        What `compare` returns, pair by pair, budgets rising.
+    """
+    runs, found = {}, []
+    for method, *run in scores.table.iterrows("method", "n_labels", "seed", "draw"):
+        runs.setdefault(method, set()).add(tuple(run))
+    for a, b in pairs:
+        both = sorted({int(n) for n, *_ in runs.get(a, set()) & runs.get(b, set())})
+        found += [compare(scores, a, b, n, score) for n in both]
+    return found
+
+
+def similar(pair: dict, margin: float = 0.02) -> str:
+    """Say whether two methods are as good as each other, to within a margin.
+
+    That a difference is not distinguished from zero does not show that it is small: it may only
+    have been measured badly. Methods are *similar* if the whole interval of the difference lies
+    within the margin, *different* if it lies outside (Schuirmann 1987, who takes the 90% interval
+    for a test at 5%; the 95% interval here is the stricter).
+
+    Args:
+        pair: low and high of a difference, from `compare`.
+        margin: largest difference that does not matter, as a share: 0.02 is two points.
+
+    >>> similar({"low": -0.01, "high": 0.01}), similar({"low": -0.03, "high": 0.01})
+    ('similar', 'undecided')
+    >>> similar({"low": 0.021, "high": 0.05})
+    'different'
+    """
+    low, high = pair["low"], pair["high"]
+    if -margin < low and high < margin:
+        return "similar"
+    return "different" if low > margin or high < -margin else "undecided"

@@ -5,7 +5,7 @@ nearer to each other than to those of others. In SimCLR the others are the rest 
 MoCo they are remembered: a slowly moving copy of the network makes one of the two projections, and
 a memory bank keeps what it made of the galaxies before.
 
-Axes: N galaxies, B galaxies in a batch, D representation h, Z projection z.
+Axes: N galaxies, B galaxies in a batch, P pooled features, D representation h, Z projection z.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from galclr_utils.checks import choice, flag, number
 from galclr_utils.device import PRECISIONS
 from galclr_utils.encoders import ENCODERS, Encoder
 
-METHODS = ("simclr", "moco")
-HIDDEN, PROJECTION = 256, 64  # widths of the head
+NAMES = {"simclr": "SimCLR", "moco": "MoCo"}  # as tables, captions and figures call a method
+METHODS = tuple(NAMES)
+REPRESENTATIONS = ("trained", "principal")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class Settings:
     method: str = "simclr"
     encoder: str = "cnn4"
     representation_dim: int = 64
+    representation: str = "trained"
+    hidden_dim: int = 256  # widths of the head: inside,
+    projection_dim: int = 64  # and of z
     epochs: int = 25
     batch_size: int = 256
     learning_rate: float = 0.001
@@ -61,11 +65,14 @@ class Settings:
         checked = {
             "method": choice("method", self.method, METHODS),
             "encoder": choice("encoder", self.encoder, ENCODERS),
+            "representation": choice("representation", self.representation, REPRESENTATIONS),
             "precision": choice("precision", self.precision, PRECISIONS),
             "cuda_graphs": flag("cuda_graphs", self.cuda_graphs),
         }
         whole = {
             "representation_dim": (2, 4096),
+            "hidden_dim": (2, 65_536),
+            "projection_dim": (2, 65_536),
             "epochs": (1, 100_000),
             "batch_size": (2, 65_536),
             "warmup_epochs": (0, 1000),
@@ -90,25 +97,60 @@ class SimCLR(nn.Module):
     The head is lightly's: linear, batch norm, ReLU, linear, batch norm. It is thrown away after the
     training: h is the better representation (Chen et al. 2020, section 4.2).
 
-    >>> model = SimCLR(Encoder("cnn4", 64))
+    With ``pooled`` the head reads the P pooled features themselves. The last layer of the encoder,
+    which makes h of them, then learns nothing; it is to be computed after the training
+    (:meth:`galclr_utils.encoders.Encoder.set_principal`).
+
+    Args:
+        encoder: what is to be trained.
+        seed: of the head's initial weights.
+        hidden_dim, projection_dim: widths of the head, inside and of z.
+        pooled: put the head on the pooled features instead of h.
+    Raises:
+        ValueError: with ``pooled``, fewer pooled features than h is to have numbers.
+
+    >>> model = SimCLR(Encoder("cnn4", 64), projection_dim=32)
     >>> h, z = model(torch.rand(4, 3, 32, 32))
     >>> h.shape, z.shape
-    (torch.Size([4, 64]), torch.Size([4, 64]))
+    (torch.Size([4, 64]), torch.Size([4, 32]))
+    >>> SimCLR(Encoder("cnn4", 64), pooled=True)(torch.rand(4, 3, 32, 32))[0].shape
+    torch.Size([4, 256])
     """
 
     make_head = SimCLRProjectionHead
 
-    def __init__(self, encoder: Encoder, seed: int = 0):
+    def __init__(
+        self,
+        encoder: Encoder,
+        seed: int = 0,
+        hidden_dim: int = 256,
+        projection_dim: int = 64,
+        pooled: bool = False,
+    ):
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.pooled = encoder, pooled
+        last = encoder.to_representation
+        if pooled and last.out_features > last.in_features:
+            raise ValueError(
+                f"representation_dim: got {last.out_features}, but {encoder.name} has "
+                f"{last.in_features} pooled features; with representation 'principal' ask for no "
+                "more than these"
+            )
+        if pooled:
+            deactivate_requires_grad(last)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.head = self.make_head(encoder.representation_dim, HIDDEN, PROJECTION)
+            width = last.in_features if pooled else encoder.representation_dim
+            self.head = self.make_head(width, hidden_dim, projection_dim)
+
+    def project(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the head reads, h or the pooled features, and z (2B, Z) of views."""
+        read = self.encoder.trunk(views) if self.pooled else self.encoder(views)
+        return read, self.head(read)
 
     def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
-        """Return h (2B, D) and z (2B, Z) of normalised views (2B, C, H, W)."""
-        h = self.encoder(views)
-        return h, self.head(h)
+        """Return h (2B, D), or pooled features (2B, P), and z (2B, Z) of views (2B, C, H, W)."""
+        return self.project(views)
 
 
 class MoCo(SimCLR):
@@ -119,6 +161,10 @@ class MoCo(SimCLR):
     the second through the copy (the key); afterwards only the network is used. The head is
     lightly's for MoCo: linear, ReLU, linear.
 
+    Args:
+        momentum: share of itself that the copy keeps in a step, [0, 1].
+        encoder, settings: as for `SimCLR`.
+
     >>> model = MoCo(Encoder("cnn4", 64))
     >>> h, z = model(torch.rand(4, 3, 32, 32))
     >>> h.shape, z.shape, z[2:].requires_grad
@@ -127,8 +173,8 @@ class MoCo(SimCLR):
 
     make_head = MoCoProjectionHead
 
-    def __init__(self, encoder: Encoder, seed: int = 0, momentum: float = 0.99):
-        super().__init__(encoder, seed)
+    def __init__(self, encoder: Encoder, seed: int = 0, momentum: float = 0.99, **settings):
+        super().__init__(encoder, seed, **settings)
         self.momentum = momentum
         self.key_encoder, self.key_head = copy.deepcopy(encoder), copy.deepcopy(self.head)
         for part in (self.key_encoder, self.key_head):
@@ -137,14 +183,19 @@ class MoCo(SimCLR):
     def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
         """Return h of the queries, and z of queries and keys; in evaluation, those of all views."""
         if not self.training:
-            return super().forward(views)
+            return self.project(views)
         update_momentum(self.encoder, self.key_encoder, self.momentum)
         update_momentum(self.head, self.key_head, self.momentum)
         queries, keys = views.chunk(2)
-        h, z = super().forward(queries)
+        h, z = self.project(queries)
         with torch.no_grad():
-            key_z = self.key_head(self.key_encoder(keys))
+            key_z = self.project_keys(keys)
         return h, torch.cat([z, key_z])
+
+    def project_keys(self, views: Tensor) -> Tensor:
+        """Return the z (B, Z) that the copy makes of views."""
+        read = self.key_encoder.trunk(views) if self.pooled else self.key_encoder(views)
+        return self.key_head(read)
 
 
 def build_model(settings: Settings, encoder: Encoder) -> SimCLR:
@@ -153,16 +204,44 @@ def build_model(settings: Settings, encoder: Encoder) -> SimCLR:
     >>> type(build_model(Settings(method="moco"), Encoder())).__name__
     'MoCo'
     """
+    head = {"hidden_dim": settings.hidden_dim, "projection_dim": settings.projection_dim}
+    head["pooled"] = settings.representation == "principal"
     if settings.method == "moco":
-        return MoCo(encoder, settings.seed, settings.momentum)
-    return SimCLR(encoder, settings.seed)
+        return MoCo(encoder, settings.seed, settings.momentum, **head)
+    return SimCLR(encoder, settings.seed, **head)
+
+
+def bank_size(settings: Settings, n_galaxies: int) -> int:
+    """Return how many projections are remembered: none in SimCLR.
+
+    At most half of the galaxies: with more, a galaxy would meet its own earlier projection as a
+    stranger.
+
+    >>> bank_size(Settings(method="moco"), 1000), bank_size(Settings(), 1000)
+    (500, 0)
+    """
+    if settings.method != "moco":
+        return 0
+    return max(1, min(settings.memory_bank_size, n_galaxies // 2))
+
+
+def n_strangers(settings: Settings, n_galaxies: int) -> int:
+    """Return among how many strangers a view has to find its partner.
+
+    In SimCLR both views of all other galaxies in the batch, 2B - 2; in MoCo what is remembered,
+    whatever the batch.
+
+    >>> n_strangers(Settings(batch_size=256), 8000)
+    510
+    >>> n_strangers(Settings(method="moco", batch_size=16, memory_bank_size=2048), 8000)
+    2048
+    """
+    in_batch = 2 * min(settings.batch_size, n_galaxies) - 2
+    return bank_size(settings, n_galaxies) or in_batch
 
 
 def build_loss(settings: Settings, n_galaxies: int, gather: bool = False) -> NTXentLoss:
-    """Build lightly's NT-Xent, for MoCo with a memory bank.
-
-    The bank holds at most half of the galaxies: with more, a galaxy would meet its own earlier
-    projection as a stranger.
+    """Build lightly's NT-Xent, for MoCo with a memory bank (`bank_size`).
 
     Args:
         settings: temperature, method, size of the bank, seed of its first content.
@@ -172,9 +251,8 @@ def build_loss(settings: Settings, n_galaxies: int, gather: bool = False) -> NTX
     >>> build_loss(Settings(method="moco"), n_galaxies=1000).memory_bank.bank.shape
     torch.Size([500, 64])
     """
-    size = 0
-    if settings.method == "moco":
-        size = (max(1, min(settings.memory_bank_size, n_galaxies // 2)), PROJECTION)
+    bank = bank_size(settings, n_galaxies)
+    size = (bank, settings.projection_dim) if bank else 0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         return NTXentLoss(settings.temperature, size, gather_distributed=gather)

@@ -19,10 +19,11 @@ import torch
 from lightly.utils.dist import rank, world_size
 from numpy.lib.format import open_memmap
 
-from galclr_utils.contrast import PROJECTION, Settings, SimCLR, build_model
+from galclr_utils.checks import number
+from galclr_utils.contrast import NAMES, Settings, SimCLR, build_model
 from galclr_utils.dataset import GalaxySet, data_key
 from galclr_utils.device import from_first, make_fabric
-from galclr_utils.encoders import load_encoder
+from galclr_utils.encoders import Encoder, load_encoder
 from galclr_utils.provenance import read_json, whole_file, write_json
 
 SHARD = 16_384  # galaxies
@@ -32,21 +33,26 @@ ARRAYS = ("representation", "projection")
 def load_model(run: Path, part: str = "") -> SimCLR:
     """Return the trained encoder together with its projection head, in evaluation mode.
 
+    The encoder is the one that was saved at the end: where its last layer is computed and not
+    learned, the checkpoint is older.
+
     Raises:
         ValueError: no finished pretraining in this run.
     """
     folder = run / "pretrain" / part
-    settings = Settings(**read_json(folder / "settings.json")["settings"])
+    settings = Settings(**trained(run, part)["settings"])
     model = build_model(settings, load_encoder(folder / "encoder.pt"))
     state = torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")
-    model.load_state_dict(state["trainer"]["model"])
+    encoder = {f"encoder.{name}": value for name, value in model.encoder.state_dict().items()}
+    model.load_state_dict(state["trainer"]["model"] | encoder)
     return model.eval()
 
 
 def embed(run: Path, orientations: int = 8, part: str = "") -> tuple[np.ndarray, np.ndarray]:
     """Write and return the representation h and the projection z of every galaxy of a run.
 
-    z is what the loss saw. It is computed from the averaged h, and kept to be compared with h.
+    z is what the loss saw. It is computed from the averaged h, or from the averaged pooled features
+    where the head was trained on these, and kept to be compared with h.
     What is already there from the same galaxies, encoder and orientations is kept.
 
     Args:
@@ -58,13 +64,14 @@ def embed(run: Path, orientations: int = 8, part: str = "") -> tuple[np.ndarray,
         h, float32 (N, D), and z, float32 (N, Z), in the order of the catalogue.
     """
     galaxies, folder = GalaxySet.load(run / "dataset"), run / "embedding" / part
-    trained = read_json(run / "pretrain" / part / "settings.json")["key"]
-    made_from = {"orientations": orientations, "data": data_key(galaxies), "pretrain": trained}
+    key = trained(run, part)["key"]
+    made_from = {"orientations": orientations, "data": data_key(galaxies), "pretrain": key}
     if not from_first(lambda: is_made_from(folder, made_from)):
         write_shards(folder / ".shards", galaxies.images, load_model(run, part), made_from)
         wait_for_all()
         if rank() == 0:
-            join_shards(folder, len(galaxies), made_from)
+            settings = Settings(**trained(run, part)["settings"])
+            join_shards(folder, len(galaxies), settings.projection_dim, made_from)
         wait_for_all()
     h, z = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ARRAYS)
     return h, z
@@ -90,13 +97,15 @@ def write_shards(folder: Path, images: np.ndarray, model: SimCLR, made_from: dic
         path = shard_path(folder, k)
         if k % world_size() != rank() or path.exists():
             continue
-        h = model.encoder.embed(
-            images[start : start + SHARD], orientations=made_from["orientations"]
-        )
+        here, turned = images[start : start + SHARD], made_from["orientations"]
+        read = model.encoder.embed(here, orientations=turned, pooled=model.pooled)
+        read = torch.from_numpy(read).to(next(model.parameters()).device)
         with torch.inference_mode():
-            z = model.head(torch.from_numpy(h).to(next(model.parameters()).device)).cpu().numpy()
+            # h is linear in the pooled features: it may be taken after the mean over orientations
+            h = model.encoder.to_representation(read) if model.pooled else read
+            both = torch.cat([h, model.head(read)], dim=1)
         with whole_file(path) as file:
-            np.save(file, np.concatenate([h, z], axis=1))
+            np.save(file, both.cpu().numpy())
 
 
 def shard_path(folder: Path, k: int) -> Path:
@@ -104,12 +113,12 @@ def shard_path(folder: Path, k: int) -> Path:
     return folder / f"{k:06d}.npy"
 
 
-def join_shards(folder: Path, n: int, made_from: dict) -> None:
+def join_shards(folder: Path, n: int, projection_dim: int, made_from: dict) -> None:
     """Join the shards into one file for h and one for z, a shard at a time, and remove them."""
     (folder / "settings.json").unlink(missing_ok=True)
     shards = [shard_path(folder / ".shards", k) for k in range(math.ceil(n / SHARD))]
     width = np.load(shards[0], mmap_mode="r").shape[1]
-    columns = slice(width - PROJECTION), slice(width - PROJECTION, width)
+    columns = slice(width - projection_dim), slice(width - projection_dim, width)
     for name, part in zip(ARRAYS, columns, strict=True):
         with whole_file(folder / f"{name}.npy") as file:
             shape = (n, part.stop - (part.start or 0))
@@ -137,9 +146,8 @@ def load_representation(run: Path, part: str = "") -> np.ndarray:
     if not (folder / "settings.json").exists():
         raise ValueError(f"{folder}: expected representation.npy; run 03_pretrain first")
     made_from = read_json(folder / "settings.json")
-    trained = read_json(run / "pretrain" / part / "settings.json")
-    data = data_key(GalaxySet.load(run / "dataset"))
-    if (made_from["data"], made_from["pretrain"], trained["data"]) != (data, trained["key"], data):
+    record, data = trained(run, part), data_key(GalaxySet.load(run / "dataset"))
+    if (made_from["data"], made_from["pretrain"], record["data"]) != (data, record["key"], data):
         raise ValueError(
             f"{folder}: made from other galaxies or another pretraining than this run has now; "
             "run 03_pretrain again"
@@ -147,10 +155,66 @@ def load_representation(run: Path, part: str = "") -> np.ndarray:
     return np.load(folder / "representation.npy", allow_pickle=False)
 
 
-def load_representations(run: Path, n_seeds: int = 1) -> dict[int, np.ndarray]:
-    """Return h (N, D) for each pretraining seed: the run's own, then those of ``seedK/``."""
-    first = read_json(run / "pretrain" / "settings.json")["settings"]["seed"]
-    seeds = range(first, first + n_seeds)
+def load_representations(run: Path, n_seeds: int = 1, prefix: str = "") -> dict[int, np.ndarray]:
+    """Return h (N, D) for each pretraining seed: the first one's, then those of ``seedK``.
+
+    Args:
+        run: the run's folder.
+        n_seeds: how many, of consecutive seeds.
+        prefix: of the parts to read: ``""`` for the run's own, ``seed1``, ``seed2``, ...; a word
+            such as ``"moco"`` for ``moco``, ``moco-seed1``, ``moco-seed2``, ...
+    Raises:
+        ValueError: one is missing, or was made from other galaxies or another pretraining.
+    """
+    parts = parts_of_seeds(run, n_seeds, prefix)
+    return {seed: load_representation(run, part) for seed, part in parts.items()}
+
+
+def load_encoders(run: Path, n_seeds: int = 1, prefix: str = "") -> dict[int, Encoder]:
+    """Return the trained encoder of each pretraining seed, ready to embed.
+
+    Arguments and errors as for `load_representations`.
+    """
+    parts = parts_of_seeds(run, n_seeds, prefix)
     return {
-        seed: load_representation(run, f"seed{seed}" if k else "") for k, seed in enumerate(seeds)
+        seed: load_encoder(run / "pretrain" / part / "encoder.pt") for seed, part in parts.items()
     }
+
+
+def parts_of_seeds(run: Path, n_seeds: int = 1, prefix: str = "") -> dict[int, str]:
+    """Return where the pretrainings of a run lie: pretraining seed -> part.
+
+    Raises:
+        ValueError: one of them is missing or has not come to its end.
+    """
+    n_seeds = number("n_seeds", n_seeds, 1, 1000, integer=True)
+    first = trained(run, prefix)["settings"]["seed"]
+    parts = {first: prefix}
+    for seed in range(first + 1, first + n_seeds):
+        parts[seed] = "-".join(word for word in (prefix, f"seed{seed}") if word)
+        trained(run, parts[seed])
+    return parts
+
+
+def trained(run: Path, part: str = "") -> dict:
+    """Return the record of a finished pretraining, ``settings.json``.
+
+    Raises:
+        ValueError: there is none.
+    """
+    path = Path(run) / "pretrain" / part / "settings.json"
+    if not path.exists():
+        raise ValueError(f"{path.parent}: expected a finished pretraining; run 03_pretrain first")
+    return read_json(path)
+
+
+def method_name(run: Path, part: str = "") -> str:
+    """Return what the pretraining of a run is called: "SimCLR" or "MoCo".
+
+    Args:
+        run: the run's folder.
+        part: which pretraining, as in :func:`galclr_utils.pretrain.pretrain`.
+    Raises:
+        ValueError: no finished pretraining there.
+    """
+    return NAMES[trained(run, part)["settings"]["method"]]

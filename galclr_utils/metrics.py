@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 from scipy.stats import rankdata
 
@@ -137,18 +139,48 @@ def bootstrap(labels, p_late, seeds, draws, n_resamples: int = 1000) -> dict[str
             f"p_late: got shape {p_late.shape} for {len(seeds)} seeds and {len(draws)} draws, "
             "expected one row for each run"
         )
-    order = np.lexsort((draws, seeds))  # so that a layout means the same in any order of rows
-    p_late, seeds = p_late[order], seeds[order]
-    random = np.random.default_rng(0)
-    runs = np.vstack([_all_runs(seeds), _resampled_runs(seeds, n_resamples, random)])
-    galaxies = np.vstack(
-        [np.ones(len(labels), np.float32), _resampled_galaxies(len(labels), n_resamples, random)]
+    return resample(
+        lambda weights: _threshold_scores(labels, p_late, weights),
+        seeds,
+        draws,
+        len(labels),
+        n_resamples,
     )
-    by_run = _threshold_scores(labels, p_late, galaxies)
+
+
+def resample(
+    of_runs: Callable[[np.ndarray], Mapping[str, np.ndarray]],
+    seeds,
+    draws,
+    n_galaxies: int,
+    n_resamples: int = 1000,
+) -> dict[str, np.ndarray]:
+    """Resample any scores of runs over seeds, draws and galaxies, as `bootstrap` says.
+
+    Args:
+        of_runs: galaxy weights (1 + B, T) -> name -> (R, 1 + B), the scores of each run.
+        seeds, draws: (R,) of the runs.
+        n_galaxies: T.
+        n_resamples: B.
+    Returns:
+        For each name (1 + B,) float64: the mean over seeds of the mean over draws, then its
+        resamples.
+
+    >>> error = np.array([[1.0, 2.0, 3.0], [2.0, 2.0, 2.0]])
+    >>> found = resample(lambda w: {"mean": error @ w.T / w.sum(axis=1)}, [0, 0], [0, 1], 3)
+    >>> found["mean"].shape, float(found["mean"][0])
+    ((1001,), 2.0)
+    """
+    seeds, draws = np.asarray(seeds), np.asarray(draws)
+    order = np.lexsort((draws, seeds))  # so that a layout means the same in any order of rows
+    random = np.random.default_rng(0)
+    runs = np.vstack([_all_runs(seeds[order]), _resampled_runs(seeds[order], n_resamples, random)])
+    drawn = _resampled_galaxies(n_galaxies, n_resamples, random)
+    scores = of_runs(np.vstack([np.ones(n_galaxies, np.float32), drawn]))
     # a run without weight must not pass on its nan
     return {
-        name: np.where(runs.T > 0, runs.T * values, 0).sum(axis=0)
-        for name, values in by_run.items()
+        name: np.where(runs.T > 0, runs.T * values[order], 0).sum(axis=0)
+        for name, values in scores.items()
     }
 
 

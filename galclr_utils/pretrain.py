@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from galclr_utils import (
     contrast,
@@ -131,6 +132,7 @@ def pretrain(
                 f"expected {COLLAPSED} to 1. Lower the learning rate or raise the batch size.",
                 stacklevel=2,
             )
+        trainer.finish()
         trainer.encoder.save(folder / "encoder.pt", key=key, source=galaxies.card["source"])
         (folder / "checkpoint.before.pt").unlink(missing_ok=True)
         record = {"key": key, **inputs, "steps": trainer.step, "seconds": last["seconds"]}
@@ -170,15 +172,19 @@ def check_processes(settings: Settings) -> None:
 
 @torch.inference_mode()
 def monitor(trainer: Trainer) -> dict[str, float]:
-    """Return what the validation split says: kNN accuracy, alignment, uniformity, spread.
+    """Return what the validation split says: kNN accuracy, alignment and so on.
 
     The loss is no guide to quality: it depends on the temperature, and it falls when the network
     cheats. Test galaxies are never looked at. The kNN accuracy is NaN where ``train`` or ``val``
-    has no labels, all four are where there are no validation galaxies.
+    has no labels, all are where there are no validation galaxies. Spread and votes are those of h,
+    or of the pooled features where h is computed at the end.
+
+    ``key_cosine``, of MoCo only, is the mean cosine of what the network and its slow copy make of
+    the same view: how far the copy lags behind.
     """
     galaxies, encoder = trainer.galaxies, trainer.encoder
     looked_at = galaxies.indices("val")[:1024]
-    names = ("knn_accuracy", "alignment", "uniformity", "feature_spread")
+    names = ("knn_accuracy", "alignment", "uniformity", "feature_spread", "key_cosine")
     result = dict.fromkeys(names, math.nan)
     if len(looked_at) < 2:
         return result
@@ -187,17 +193,21 @@ def monitor(trainer: Trainer) -> dict[str, float]:
     views = trainer.two_views(shown, trainer.generator(0, LOOK))
     with trainer.fabric.autocast():
         h, z = trainer.network(views)
+        if trainer.settings.method == "moco":
+            keys = trainer.network.project_keys(views)
+            result["key_cosine"] = float(F.cosine_similarity(z.float(), keys.float()).mean())
     first, second = (half.float().cpu().numpy() for half in z.chunk(2))
     result["alignment"] = float(metrics.alignment(first, second))
     result["uniformity"] = float(metrics.uniformity(first))
     result["feature_spread"] = float(metrics.feature_spread(h.float().cpu().numpy()))
     bank, asked = galaxies.labelled("train")[:4096], galaxies.labelled("val")[:2048]
     if len(np.unique(galaxies.labels[bank])) == 2 and len(asked):
+        asking = {"orientations": 1, "pooled": trainer.network.pooled}
         result["knn_accuracy"] = float(
             metrics.knn_accuracy(
-                encoder.embed(galaxies.images[bank], orientations=1),
+                encoder.embed(galaxies.images[bank], **asking),
                 galaxies.labels[bank],
-                encoder.embed(galaxies.images[asked], orientations=1),
+                encoder.embed(galaxies.images[asked], **asking),
                 galaxies.labels[asked],
             )
         )

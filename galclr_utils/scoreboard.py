@@ -9,14 +9,19 @@ from astropy.table import Table
 
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.plates import COLORS, Plate, canvas, source_tag
+from galclr_utils.regression import Predictions
 
 METHOD_COLORS = {  # a colour and a marker for each line of the result figure
     "supervised CNN": ("#000000", "s"),
     "SimCLR + fully connected": ("#0072B2", "o"),
     "SimCLR + logistic": ("#56B4E9", "o"),
+    "MoCo + fully connected": ("#332288", "h"),
+    "MoCo + logistic": ("#8877CC", "h"),
     "random weights + fully connected": ("#D55E00", "^"),
     "PCA-64 + fully connected": ("#009E73", "v"),
     "catalogue + logistic": ("#CC79A7", "D"),
+    "catalogue + SVM": ("#882255", "d"),
+    "morphology + SVM": ("#999933", "X"),
     "colour + logistic": ("#E69F00", "P"),
     "band means + logistic": ("#E69F00", "P"),
 }
@@ -28,6 +33,7 @@ VERDICT_COLORS = {  # of the first method of a pair
 }
 EDGES = np.array([-6, -3, -1.5, -0.5, 0.5, 1.5, 3, 5, 9])  # of bins of T-type
 ENOUGH = 5  # galaxies in a bin
+SPAN = (-7.5, 10.5)  # T-types that are drawn
 
 
 def verdict(pair: dict) -> str:
@@ -213,3 +219,60 @@ def share_by_type(t_type, right) -> np.ndarray:
     t_type, right = np.asarray(t_type, float), np.asarray(right, float)
     inside = [(t_type >= low) & (t_type < high) for low, high in pairwise(EDGES)]
     return np.array([right[own].mean() if own.sum() >= ENOUGH else np.nan for own in inside])
+
+
+def predicted_types(
+    predictions: Predictions, methods: list[str], n_labels: int, card: dict
+) -> Plate:
+    """Draw predicted against true T-types, a panel a method, with the running median.
+
+    Of each method its first run at the budget is drawn: the mean of runs would look better than
+    any of them is.
+
+    Args:
+        predictions: the runs, from ``regression.score_regressions``.
+        methods: names, at most four or so.
+        n_labels: the budget; 0 means each method's largest.
+        card: the set's.
+    """
+    t, said = predictions.t, []
+    size = {"width": 2.5 * len(methods) + 0.5, "height": 3.1, "sharey": True, "squeeze": False}
+    with canvas(1, len(methods), **size) as (figure, axes):
+        for axis, method in zip(axes[0], methods, strict=True):
+            found = predictions.predicted[predictions.runs(method, n_labels)[0]]
+            axis.plot(t, found, ".", ms=2, color="0.6", alpha=0.6, rasterized=True)
+            axis.plot(SPAN, SPAN, "--", color="0.2", lw=1)
+            place, middle, low, high = running_median(t, found)
+            axis.fill_between(place, low, high, color=COLORS["late"], alpha=0.25, lw=0)
+            axis.plot(place, middle, "o-", color=COLORS["late"], ms=3.5)
+            axis.set(xlim=SPAN, ylim=SPAN, xlabel="true T-type", title=method.replace(" + ", "\n"))
+            axis.set(xticks=[-5, 0, 5, 10], yticks=[-5, 0, 5, 10], aspect="equal")
+            if len(place):
+                ends = f"{middle[0]:.1f} near {place[0]:.1f}, and {middle[-1]:.1f} near"
+                said.append(f"{method}: the median prediction is {ends} {place[-1]:.1f}")
+        axes[0, 0].set_ylabel("predicted T-type")
+    bought = int(predictions.table["n_labels"][predictions.runs(methods[0], n_labels)[0]])
+    return Plate(
+        figure,
+        "fig-t-types",
+        f"Predicted against true T-type of {len(t)} test galaxies, from {bought} T-types; one run "
+        "of each method. Line: the running median, with the central 68% of the predictions "
+        f"around it. Dashed: a prediction without error. {source_tag(card)}",
+        "Predicted against true T-types. " + "; ".join(said) + ".",
+    )
+
+
+def running_median(t, predicted) -> tuple[np.ndarray, ...]:
+    """Return the middle, and the median, 16% and 84% of the predictions, of each bin of T-type.
+
+    Bins with fewer than five galaxies are left out.
+
+    >>> place, median, _, _ = running_median(np.full(5, 1.0), [1.0, 2.0, 3.0, 4.0, 5.0])
+    >>> float(place[0]), float(median[0])
+    (1.0, 3.0)
+    """
+    t, predicted = np.asarray(t, float), np.asarray(predicted, float)
+    inside = [(t >= low) & (t < high) for low, high in pairwise(EDGES)]
+    own = [k for k in inside if k.sum() >= ENOUGH]
+    found = np.array([[t[k].mean(), *np.quantile(predicted[k], [0.5, 0.16, 0.84])] for k in own])
+    return tuple(found.reshape(-1, 4).T)

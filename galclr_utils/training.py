@@ -26,7 +26,8 @@ from galclr_utils.provenance import progress
 from galclr_utils.stamps import Stamps
 from galclr_utils.transforms import GalaxyViews
 
-VIEWS, LOOK, ORDER = 0, 1, 2  # streams of random numbers
+VIEWS, LOOK, ORDER, AXES = 0, 1, 2, 3  # streams of random numbers
+MEASURED = 10_000  # galaxies that principal axes are measured on, at most
 TIMED_STEPS = 12  # steps thrown away to learn how long one takes
 
 
@@ -167,6 +168,14 @@ class Trainer:
             self.loss_sum = self.fabric.all_reduce(self.loss_sum)
             yield epoch + 1
         next(ticks, None)
+
+    def finish(self) -> None:
+        """Compute what is not learned: the last layer, where the representation is principal."""
+        if self.settings.representation == "principal":
+            train = self.galaxies.indices("train")
+            random = np.random.default_rng([self.settings.seed, AXES])
+            measured = np.sort(random.permutation(train)[:MEASURED])
+            self.encoder.set_principal(self.galaxies.images[measured])
 
     def mean_loss(self) -> float:
         """Return the mean loss of all processes since the last call, and begin anew."""

@@ -127,7 +127,7 @@ figures.views(galaxies, pictures, pair, sky).save(run)
 # partner? Where you can tell, you use what the transforms left: shape, brightness, neighbours, some
 # colour. Where you cannot, the task is too hard for the network too, and it will learn something else,
 # such as the noise. That is the quiz that the network is given in {ref}`the next chapter <ch-pretrain>`,
-# with hundreds of pictures in place of six.
+# with hundreds of pictures or more in place of six.
 
 # %% tags=["hide-output"]
 partner = (torch.argsort(order) + 1).tolist()
@@ -158,9 +158,9 @@ if "g_r" in galaxies.catalog.colnames and len(np.unique(galaxies.labels[known]))
 # %% [markdown]
 # But on galaxies colour is also a true sign of type ({ref}`ch-data`), and what the transforms destroy
 # no probe finds again. So the strength is a trade, and it was measured, on validation galaxies. On the
-# simulated survey, a strong scaling of 0.4 cost several points of accuracy with 100 labels, and the
-# default is 0.1: it blurs the colour without hiding it. On real pictures a strong one helped, and the profile
-# `pictures.yml` uses it. Measure it again on galaxies of your own.
+# simulated survey, with SimCLR, a strong scaling of 0.4 cost several points of accuracy with 100 labels,
+# and the default is 0.1: it blurs the colour without hiding it. On real pictures a strong one helped, and
+# the profile `pictures.yml` uses it. Measure it again on galaxies of your own.
 #
 # Brightness is another shortcut, and it stays: one stretch for all galaxies keeps it, and
 # {ref}`ch-umap` finds it again.

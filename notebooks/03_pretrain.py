@@ -19,9 +19,9 @@
 #
 # :::{admonition} At a glance
 # :class: tip
-# **You will learn** what NT-Xent, the loss of SimCLR, asks for, and to compute it by hand; why its
-# temperature deserves the name; how to see that a representation has collapsed; and why the loss is a
-# poor judge.
+# **You will learn** what NT-Xent, the loss of SimCLR and MoCo, asks for, and to compute it by hand; why
+# its temperature deserves the name; where SimCLR and MoCo take their strangers from; how to see that a
+# representation has collapsed; and why the loss is a poor judge.
 #
 # **You need** {ref}`ch-views`, and to have met a neural network and gradient descent. If you have met
 # the Boltzmann distribution, you know half of this chapter already.
@@ -49,7 +49,8 @@
 # {cite}`chen2020simple` makes a quiz of it: *given this view, which of the other $2B-1$ is its partner?*
 # To answer well, the network has to find what two distorted views of one galaxy share and other
 # galaxies do not. The quiz needs no labels. That what helps in it is morphology is a hope, and
-# {ref}`ch-probes` measures how far it comes true.
+# {ref}`ch-probes` measures how far it comes true. MoCo {cite}`he2020momentum` asks the same question and
+# takes the strangers from elsewhere: {ref}`below <sec-moco>`, after SimCLR.
 #
 # ### Why a head at all?
 #
@@ -135,10 +136,13 @@
 run_dir: str = "runs/small"  # folder of the run, from the project's root
 seed: int = 0  # seed of the weights, the order of the galaxies and the views
 method: str = "simclr"  # simclr or moco
-encoder: str = "cnn4"  # cnn4 (small, for CPUs) or resnet18
+encoder: str = "cnn4"  # cnn4 (small, for CPUs), cnn4-wide or resnet18
 representation_dim: int = 64  # numbers that describe a galaxy, D
+representation: str = "trained"  # how they are made: trained, or principal (computed at the end)
+hidden_dim: int = 256  # width of the head inside
+projection_dim: int = 64  # numbers that the loss sees, Z
 epochs: int = 25  # times each training galaxy is seen, in two views
-batch_size: int = 256  # galaxies in a batch; each has 2 x this - 2 negatives
+batch_size: int = 256  # galaxies in a batch; simclr: a view has 2 x this - 2 strangers in it
 learning_rate: float = 0.001  # peak rate of AdamW, after the warm-up; (0, 10]
 warmup_epochs: int = 2  # epochs over which the rate rises
 weight_decay: float = 0.0001  # of AdamW; [0, 1]
@@ -172,7 +176,7 @@ from lightly.loss import NTXentLoss
 
 from galclr_utils import GalaxySet, charts, metrics, plates
 from galclr_utils.checks import choice, number
-from galclr_utils.contrast import Settings, build_model
+from galclr_utils.contrast import NAMES, Settings, bank_size, build_model, n_strangers
 from galclr_utils.embedding import embed, load_model
 from galclr_utils.encoders import Encoder
 from galclr_utils.pretrain import pretrain
@@ -190,6 +194,9 @@ settings = Settings(
     method=method,
     encoder=encoder,
     representation_dim=representation_dim,
+    representation=representation,
+    hidden_dim=hidden_dim,
+    projection_dim=projection_dim,
     epochs=epochs,
     batch_size=batch_size,
     learning_rate=learning_rate,
@@ -279,7 +286,7 @@ fresh = Encoder(name, size, views.normalize, stamps.shape[1], settings.seed)
 untrained = build_model(settings, fresh)
 with torch.no_grad():
     # .train(): batch norm uses the batch's own mean and variance, as while learning
-    before = untrained.train()(pair)[1].double().chunk(2)
+    before = untrained.train().project(pair)[1].double().chunk(2)
 ours = ntxent(*before, settings.temperature).item()
 theirs = NTXentLoss(settings.temperature)(*before).item()
 print(f"{len(few)} {split} galaxies: by hand {ours:.5f}, lightly {theirs:.5f}")
@@ -301,11 +308,13 @@ print(f"untrained: loss {ours:.3f}, quiz score {quiz_score(*before):.3f}")
 print(f"probability of the partner: {1 / n_candidates:.4f} and {np.exp(-ours):.4f}")
 
 # %% [markdown]
-# By its loss, an untrained network is not far from guessing, and can even be worse. Its partners are more
-# alike than strangers, since two views of one galaxy have much in common whatever one computes from
-# them; but its cosines scatter so widely that it is often sure of the wrong candidate, and NT-Xent makes
-# that expensive. The quiz score does not mind: compare it with guessing, and remember it when random
-# weights turn up as a competitor in {ref}`ch-probes`.
+# By its loss, an untrained network is not far from guessing. Two views of one galaxy have much in common
+# whatever one computes from them, so partners are more alike than strangers; but that is not enough, for
+# one of two reasons. The head of SimCLR ends in a {term}`batch norm`, which spreads any galaxies over the
+# sphere: the cosines scatter so widely that the network is often sure of the wrong candidate, and NT-Xent
+# makes that expensive, at times more than guessing. The head of MoCo has no batch norm and leaves all
+# galaxies in one corner: all candidates get nearly the same probability. The quiz score does not mind:
+# compare it with guessing, and remember it when random weights turn up as a competitor in {ref}`ch-probes`.
 #
 # ### What the temperature does
 #
@@ -339,8 +348,8 @@ for other in others:
     pretrain(run, views, resume, part=f"seed{other}", **again)
 minutes = record["seconds"] / 60
 seen = record["steps"] / record["steps_per_epoch"]
-print(f"{record['steps']} steps, {seen:.1f} epochs in {minutes:.1f} minutes", end=", ")
-print(record["precision"])
+print(f"{NAMES[settings.method]}: {record['steps']} steps, {seen:.1f} epochs", end=" ")
+print(f"in {minutes:.1f} minutes, {record['precision']}")
 
 # %% [markdown]
 # **Predict first.** What will the loss do, and where between guessing and 0 will it end? The
@@ -352,25 +361,26 @@ print(record["precision"])
 
 # %%
 history = Table.read(run / "pretrain" / "history.csv")
-in_batch = min(settings.batch_size, len(train))
+in_batch, bank = min(settings.batch_size, len(train)), bank_size(settings, len(train))
+space = "h" if settings.representation == "trained" else "pooled features"
 labels = galaxies.labels[galaxies.labelled("val")]
 late = labels.mean() if len(labels) else np.nan
-charts.history(
-    history, galaxies.card, in_batch, settings.temperature, commoner=max(late, 1 - late)
-).save(run)
+told = {"commoner": max(late, 1 - late), "bank": bank, "space": space}
+charts.history(history, galaxies.card, in_batch, settings.temperature, **told).save(run)
 
 # %% [markdown]
-# **What to see.** Two dashed lines frame the loss. The upper is guessing, $\log(2B-1)$. The lower would be
-# reached if the two views of each galaxy coincided and all strangers stood at right angles
-# ({ref}`ex-guess`). The loss usually falls quickly and then slowly, while the kNN accuracy has a mind of
-# its own. *The loss measures the quiz, and the quiz is not the aim*: an easier transform, a smaller
-# batch or another temperature changes the loss and says nothing of quality.
+# **What to see.** Two dashed lines frame the loss. The upper is guessing, the logarithm of the number of
+# candidates, which is $2B-1$ in SimCLR. The lower would be reached if the two views of each galaxy coincided
+# and all strangers stood at right angles ({ref}`ex-guess`). The loss usually falls quickly and then slowly.
+# (With MoCo it may rise first: its memory begins with random points, which are easily told from galaxies.)
+# The kNN accuracy has a mind of its own. *The loss measures the quiz, and the quiz is not the aim*: an easier
+# transform, a smaller batch or another temperature changes the loss and says nothing of quality.
 #
 # Epoch 0 is the untrained network, before it has a loss. If its alignment is almost perfect and its
 # uniformity near 0, it puts all galaxies into one corner of the sphere, where partners are near each
 # other because everybody is. Alignment alone proves nothing: NT-Xent trades it against uniformity
 # {cite}`wang2020understanding`. In {eq}`eq-ntxent` the numerator asks for the one and the denominator for
-# the other. (For these looks the network uses the remembered statistics of its {term}`batch norm`, as it
+# the other. (For these looks the network uses the remembered statistics of its batch norm, as it
 # will ever after; while learning, and in the quiz, it uses those of the batch, which keep the galaxies
 # apart. After a very short training the memory lags behind, and the two disagree.)
 #
@@ -379,6 +389,7 @@ charts.history(
 # A network that maps every galaxy to the same point has perfect alignment and knows nothing. The
 # strangers in NT-Xent stop that, if the learning rate lets them. The {term}`feature spread` is 0 if the
 # $h$ of all galaxies point the same way from the origin, and 1 if they point in all directions evenly.
+# (With `representation: principal` it is that of the pooled features, of which $h$ is made at the end.)
 # It is watched, and a value below the dashed line is reported as a collapse.
 
 # %%
@@ -389,6 +400,71 @@ else:
     print("no validation galaxies: nobody has looked for a collapse")
 
 # %% [markdown]
+# (sec-moco)=
+# ## MoCo: a memory in place of a large batch
+#
+# In SimCLR the strangers are the rest of the batch. A harder quiz takes a larger batch, and all of it has
+# to fit into memory at once. *Momentum contrast* {cite}`he2020momentum` separates the two by remembering:
+#
+# - **A {term}`memory bank`** keeps the $z$ of galaxies seen before, first in, first out. At each step those
+#   of the batch come in and the oldest go. The strangers are the $K$ in the bank, however small the batch.
+# - But what the bank keeps was made by the network of many steps ago, and the network has changed since.
+#   Compared with it, even a similar galaxy would look strange. So a second network makes what is
+#   remembered: **a {term}`momentum encoder`**, the *copy*. It learns nothing, and follows the network slowly,
+#   so that all of the bank is made by nearly the same network.
+#
+# With the weights $\theta_q$ of the network and $\theta_k$ of the copy, each step begins with
+#
+# $$
+# \theta_k \leftarrow m\,\theta_k + (1-m)\,\theta_q .
+# $$ (eq-momentum)
+#
+# One view of a galaxy, the *query* $q$, goes through the network, the other, the *key* $k_+$, through the copy.
+# The loss is the surprise of {eq}`eq-ntxent`, asked of the query only, with the remembered keys $k_1 \dots k_K$
+# as strangers:
+#
+# $$
+# \ell = -\log \frac{\exp(q \cdot k_+/\tau)}{\exp(q \cdot k_+/\tau) + \sum_{m=1}^{K} \exp(q \cdot k_m/\tau)} .
+# $$ (eq-moco)
+#
+# Everything said above of temperature and forces holds for it. No gradient flows through the copy, which
+# saves a part of the work. After the training the network is kept, and copy and bank are thrown away.
+#
+# How many strangers would a view of this data set have?
+
+# %%
+sizes = [size for size in (16, 64, 256, 1024) if size <= len(train)] or [len(train)]
+table = Table({"galaxies in a batch": sizes})
+for kind, title in NAMES.items():
+    asked = [replace(settings, method=kind, batch_size=size) for size in sizes]
+    table[title] = [n_strangers(one, len(train)) for one in asked]
+plates.show(table)
+
+# %% [markdown]
+# **How to read it.** In SimCLR strangers are paid for with memory, in MoCo they are there from the first row
+# on. The bank is never larger than half of the galaxies: with more, a galaxy would meet its own earlier
+# key as a stranger.
+#
+# How old is what MoCo remembers? And how far is the copy from the network, which it is to stand for?
+
+# %%
+bank_if_moco = bank_size(replace(settings, method="moco"), len(train))
+remembered = settings.momentum, bank_if_moco, in_batch
+charts.memory(*remembered, history, galaxies.card).save(run)
+
+# %% [markdown]
+# **What to see.** Two memories that fade: the bank forgets all at once what is $K/B$ steps old, the copy
+# forgets gradually. The copy should not change much while a key stays in the bank, so its curve should
+# not lie far below that of the bank. But with $m$ too near 1 it lags behind a network that learns quickly,
+# and a short training ends before it has followed. A run that trains MoCo (`method: moco`) shows the lag in
+# a second panel: where is the copy farthest from the network, and does it catch up as the learning rate
+# goes down?
+#
+# One thing can go wrong. Batch norm lets the galaxies of a batch know of each other, and
+# in MoCo the partner comes from the query's own batch while the strangers come from others. A network might
+# tell them apart by that, not by the galaxy. The original shuffles galaxies between GPUs against it
+# {cite}`he2020momentum`. One device has nobody to shuffle with: do not make the batches very small.
+#
 # ## What the training has done
 #
 # The same views as above, asked again. First the quiz for a few galaxies, with only their second views as
@@ -397,7 +473,7 @@ else:
 # %%
 model = load_model(run)
 with torch.no_grad():
-    after = model.train()(pair)[1].double().chunk(2)
+    after = model.train().project(pair)[1].double().chunk(2)
 shown = min(20, len(few))
 first = slice(shown), slice(len(few), len(few) + shown)  # rows: view 1, columns: view 2
 quizzes = (cosines_of(*z)[first].numpy() for z in (before, after))
@@ -437,13 +513,13 @@ plates.show(table)
 h, z = embed(run, orientations)
 for other in others:
     embed(run, orientations, part=f"seed{other}")
-bank, judged = galaxies.labelled("train")[:4096], galaxies.labelled("val")[:2048]
+voters, judged = galaxies.labelled("train")[:4096], galaxies.labelled("val")[:2048]
 table = Table(names=["space", "orientations", "kNN accuracy", "error"], dtype="Oiff")
-if len(judged) and len(np.unique(galaxies.labels[bank])) == 2:
-    votes = {("h", 1): history["knn_accuracy"][-1]}
-    for name, space in {"h": h, "z": z}.items():
-        asked = space[judged], galaxies.labels[judged]
-        accuracy = metrics.knn_accuracy(space[bank], galaxies.labels[bank], *asked)
+if len(judged) and len(np.unique(galaxies.labels[voters])) == 2:
+    votes = {(space, 1): history["knn_accuracy"][-1]}
+    for name, made in {"h": h, "z": z}.items():
+        asked = made[judged], galaxies.labels[judged]
+        accuracy = metrics.knn_accuracy(made[voters], galaxies.labels[voters], *asked)
         votes[name, orientations] = accuracy
     for (name, n), share in votes.items():
         table.add_row([name, n, share, np.sqrt(share * (1 - share) / len(judged))])
@@ -464,8 +540,8 @@ plates.show(table)
 # One network from one seed; another seed gives another space and somewhat other numbers. The small
 # profile trains for a few minutes on a CPU. The study that is reproduced here trained on 377,419
 # galaxies for 1000 epochs; `notebooks/profiles/poster.yml` holds that configuration, {ref}`ch-scale` says
-# how it is trained on GPUs, and {ref}`ch-speed` how long that takes. `method: moco` trains MoCo
-# {cite}`he2020momentum` in place of SimCLR: the strangers then come from a memory of earlier batches.
+# how it is trained on GPUs, and {ref}`ch-speed` how long that takes. `notebooks/profiles/moco.yml` is the
+# profile `small` with MoCo in place of SimCLR, in every chapter.
 #
 # ## Exercises
 #
@@ -575,8 +651,9 @@ if (kinds >= 0).all() and same.any() and other.any():
 #
 # ## Take-away
 #
-# - NT-Xent is a quiz: find the other view of this galaxy among all views of the batch. $e^{-\ell}$ is the
-#   probability of the right answer.
+# - NT-Xent is a quiz: find the other view of this galaxy among many. $e^{-\ell}$ is the probability of the
+#   right answer.
+# - SimCLR takes the strangers from the batch, MoCo from a memory that a slow copy of the network fills.
 # - The partner pulls, strangers push, and the temperature says how many of them count.
 # - Loss is not quality. Watch kNN accuracy on validation galaxies, and the spread.
 # - Keep $h$, as the original does, and average it over orientations.

@@ -47,17 +47,17 @@ from scipy.spatial import procrustes
 
 from galclr_utils import GalaxySet, atlas, baselines, load_encoder, maps, plates
 from galclr_utils.checks import number
-from galclr_utils.embedding import load_representation
+from galclr_utils.embedding import load_representation, method_name
 from galclr_utils.provenance import read_json, run_path, write_metrics
 
 run = run_path(run_dir)
 galaxies = GalaxySet.load(run / "dataset")
-h = load_representation(run)
+h, learned = load_representation(run), method_name(run)
 n_map = number("n_map", n_map, 4, 1_000_000, integer=True)
 rows = atlas.choose(galaxies.indices("test"), n_map, seed)
 labels = galaxies.labels[rows]
 two_types = len(np.unique(labels[labels >= 0])) == 2
-print(f"{len(rows)} test galaxies, {h.shape[1]} numbers each")
+print(f"{len(rows)} test galaxies, {h.shape[1]} numbers each, by {learned}")
 
 # %% [markdown]
 # ## From 64 dimensions to two
@@ -75,8 +75,8 @@ said = f"cosine distance, {n_neighbors} neighbours, min_dist {min_dist}, seed {s
 maps.umap(positions, labels, said, galaxies.card).save(run)
 
 # %% [markdown]
-# **What to see.** Neither SimCLR nor UMAP knew the labels; where there are any, they coloured the map
-# afterwards. Where the two types lie apart, the representation has set them apart by itself.
+# **What to see.** Neither the training nor UMAP knew the labels; where there are any, they coloured the
+# map afterwards. Where the two types lie apart, the representation has set them apart by itself.
 #
 # Where they mix, there may be two reasons. The representation may not know what tells them apart. Or the
 # label is at fault: near the border between early and late, people disagree ({ref}`ch-data`). So count.
@@ -137,7 +137,7 @@ shape = encoder.normalize, encoder.name, encoder.representation_dim
 untrained = baselines.random_encoder(galaxies, *shape, seed=seed + 1000)
 pca = baselines.pca_features(galaxies, encoder.normalize, seed=seed)
 spaces = {
-    "SimCLR": h[rows],
+    learned: h[rows],
     "random weights": untrained.embed(galaxies.images[rows], orientations=orientations),
     "PCA-64 of the pixels": pca[rows],
 }
@@ -159,12 +159,12 @@ if two_types:
     mean = np.mean([of_class.mean() for of_class in classes])
     error = np.sqrt(sum(of_class.var() / len(of_class) for of_class in classes)) / 2
     clear = "clear" if abs(mean) > 2 * error else "within the noise"
-    print(f"SimCLR minus {control}: {mean:+.3f} ± {2 * error:.3f}, {clear}")
+    print(f"{learned} minus {control}: {mean:+.3f} ± {2 * error:.3f}, {clear}")
 
 # %% [markdown]
 # **How to read it.** An agreement of 0.8 says that eight of ten neighbours are of a galaxy's own type.
-# What SimCLR has learned is not its agreement, but what it has more than the controls: they get theirs from
-# what needs no learning, brightness and size for instance. The line below the table gives that difference
+# What was learned is not the agreement in the first row, but what it has more than the controls: they get
+# theirs from what needs no learning, brightness and size for instance. The line below gives that difference
 # with two standard errors. (These are rough, since galaxies share neighbours; {ref}`ch-probes` does better.)
 #
 # The same can be asked of every property. How well does the mean of a galaxy's ten neighbours tell its own
@@ -177,7 +177,7 @@ told = {
     for space, x in spaces.items()
 }
 table = Table({"property": list(known), **told})
-table.sort("SimCLR", reverse=True)
+table.sort(learned, reverse=True)
 for space in spaces:
     table[space].format = ".2f"
 plates.show(table)
@@ -192,7 +192,7 @@ if "T-type" in order:
 # %% [markdown]
 # **How to read it.** The first column is sorted: what stands above the T-type orders the space more than
 # morphology does. Then compare the columns. What a network with random weights holds as well was not
-# learned. What SimCLR holds less than the pixels, it has been taught to forget, or could not keep. And a
+# learned. What $h$ holds less than the pixels, it has been taught to forget, or could not keep. And a
 # quantity that goes with the type, such as concentration, may be known only by way of it, or the other way
 # round: this table cannot tell.
 
@@ -262,9 +262,9 @@ maps.umap(random_map, labels, said, galaxies.card, **texts).save(run)
 
 # %%
 random_trust = atlas.trustworthiness(spaces["random weights"], random_map)
-print(f"trustworthiness: {trust:.3f} for SimCLR, {random_trust:.3f} for the other")
+print(f"trustworthiness: {trust:.3f} for {learned}, {random_trust:.3f} for the other")
 if two_types:
-    for space in ("SimCLR", "random weights"):
+    for space in (learned, "random weights"):
         print(f"agreement in 64 dimensions: {agreement[space]:.3f} for {space}")
 
 # %% [markdown]
@@ -285,5 +285,5 @@ if two_types:
 
 # %% tags=["hide-cell"]
 found = {"agreement": agreement, "trustworthiness": trust, "n": len(rows)}
-found["neighbour_r2"] = dict(zip(known, told["SimCLR"], strict=True))
+found["neighbour_r2"] = dict(zip(known, told[learned], strict=True))
 _ = write_metrics(run, "04_umap", found, seed)

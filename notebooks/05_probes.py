@@ -26,7 +26,7 @@
 # **You need** {ref}`ch-pretrain`; {ref}`ch-umap` helps.
 #
 # **In:** `dataset/`, `pretrain/`, `embedding/representation.npy`. **Out:** `probes/scores.csv`,
-# `probes/predictions.npz`.
+# `probes/predictions.npz`, `morphology/`.
 #
 # ```{include} ../book/_generated/time_05_probes.md
 # ```
@@ -48,9 +48,10 @@
 # | majority | nothing | the floor |
 # | colour | two colours, or the mean of each band | the shortcut |
 # | catalogue | colours, magnitude, size, concentration | what needs no picture |
+# | morphology | concentration, asymmetry, smoothness, Gini, M20, shape, size | what was measured before networks |
 # | PCA-64 | 64 principal components of the pixels | as many numbers, no learning |
 # | random weights | 64 numbers of a network that was never trained | what the architecture alone gives |
-# | SimCLR | 64 numbers learned without labels | the subject |
+# | SimCLR or MoCo | 64 numbers learned without labels | the subject |
 # | supervised CNN | pixels and labels | the same network, trained for the task |
 #
 # **A budget of $n$ labels is everything labelled that a method sees**: the training, and the choice of a
@@ -67,6 +68,10 @@ n_labels: list = [100, 1000, 0]  # label budgets; 0 is all labelled training gal
 n_seeds: int = 1  # pretraining seeds; more than one needs as many pretrainings from 03_pretrain
 n_draws: int = 5  # label draws of each budget
 n_draws_supervised: int = 2  # label draws of the supervised CNN, which is slow; one with all labels
+n_draws_all: int = 2  # draws with all labels: there they are the same labels
+n_morphology: int = 1000  # largest budget of the rows from morphology, slow to measure; 0 is all
+n_draws_morphology: int = 2  # label draws of these rows, and of the section on numbers
+n_types: int = 1000  # T-types in the budget of the section on numbers; 0 is all
 supervised_epochs: int = 25  # passes of the supervised CNN over its labels
 supervised_steps: int = 600  # and at least so many batches
 precision: str = "auto"  # auto (bf16 where the hardware has it), 32-true or bf16-mixed
@@ -75,13 +80,23 @@ precision: str = "auto"  # auto (bf16 where the hardware has it), 32-true or bf1
 import numpy as np
 from astropy.table import Table
 
-from galclr_utils import GalaxySet, baselines, comparison, load_encoder, plates, scoreboard
+from galclr_utils import (
+    GalaxySet,
+    baselines,
+    comparison,
+    load_encoder,
+    plates,
+    regression,
+    scoreboard,
+)
 from galclr_utils.checks import number, numbers
-from galclr_utils.embedding import load_representations
+from galclr_utils.embedding import load_representations, method_name
 from galclr_utils.metrics import scores as all_scores
+from galclr_utils.morphology import morphology_features
 from galclr_utils.pretrain import load_views
 from galclr_utils.probes import decorrelate, draw_labels, fit_probe, probe, standardise
 from galclr_utils.provenance import read_json, run_path, write_metrics
+from galclr_utils.supervised import SupervisedCNN
 
 run = run_path(run_dir)
 galaxies = GalaxySet.load(run / "dataset")
@@ -97,15 +112,16 @@ print(f"{len(train)} labelled training galaxies, {len(test)} labelled test galax
 asked = numbers("n_labels", n_labels, 0, len(train), integer=True)
 budgets = sorted({n or len(train) for n in asked})
 few_draws = number("n_draws_supervised", n_draws_supervised, 1, 10_000, integer=True)
+draws_all = number("n_draws_all", n_draws_all, 1, 10_000, integer=True)
 h = load_representations(run, number("n_seeds", n_seeds, 1, 1000, integer=True))
-encoder = load_encoder(run / "pretrain" / "encoder.pt")
+encoder, learned = load_encoder(run / "pretrain" / "encoder.pt"), method_name(run)
 orientations = read_json(run / "embedding" / "settings.json")["orientations"]
-print(f"budgets: {budgets} labels; pretraining seeds: {list(h)}")
+print(f"budgets: {budgets} labels; pretraining: {learned}, seeds {list(h)}")
 
 # %% [markdown]
 # ## The competitors
 #
-# PCA and the random network are given what SimCLR has: the same normalisation, the same number of
+# PCA and the random network are given what the pretrained encoder has: the same normalisation, the same number of
 # features, and (for the network) the same mean over orientations and batch-norm statistics from
 # training galaxies. The strongest control is the one that is treated best.
 #
@@ -127,16 +143,56 @@ for name, reason in reasons.items():
 
 # %%
 learn = galaxies.indices("train")  # labelled or not
-methods = {"majority": baselines.majority}
+methods, levels = {"majority": baselines.majority}, {}
 for name, x in photometry.items():
-    methods[f"{name} + logistic"] = probe(standardise(x, learn), "logistic")
-for name, space in {"PCA-64": pca, "random weights": untrained, "SimCLR": h}.items():
-    level = {s: decorrelate(x, learn) for s, x in space.items()}
+    levels[name] = {s: standardise(x, learn) for s in h}
+    methods[f"{name} + logistic"] = probe(levels[name], "logistic")
+for name, space in {"PCA-64": pca, "random weights": untrained, learned: h}.items():
+    levels[name] = {s: decorrelate(x, learn) for s, x in space.items()}
     for kind in ("fully connected", "logistic"):
-        methods[f"{name} + {kind}"] = probe(level, kind)
+        methods[f"{name} + {kind}"] = probe(levels[name], kind)
     methods[f"{name} + kNN"] = probe(space, "knn")
-scores = comparison.score_methods(methods, galaxies, budgets, n_draws, seeds=h)
+
+# %% [markdown]
+# ### The classical way
+#
+# Before networks, a {term}`support vector machine` (SVM) on measured numbers was the usual way
+# {cite}`huertascompany2011revisiting`. It draws a curved border as far from both types as it can, and a
+# curve fitted to held-out labels makes probabilities of the distances from it. It gets three kinds of
+# numbers here: the catalogue's, the principal components, and shapes that are measured on the stamp.
+
+# %%
+for name in ("catalogue", "PCA-64"):
+    if name in levels:
+        methods[f"{name} + SVM"] = probe(levels[name], "svm")
+parts = []
+for n in budgets:
+    draws = draws_all if n == len(train) else n_draws
+    parts.append(comparison.score_methods(methods, galaxies, [n], draws, seeds=h))
+scores = sum(parts[1:], parts[0])
 print(f"{len(methods)} methods: {len(scores.table)} runs on {len(test)} test galaxies")
+
+# %% [markdown]
+# The shapes are {term}`concentration`, {term}`asymmetry`, smoothness (how much light is in clumps), the
+# {term}`Gini coefficient` and $M_{20}$ (how the brightest fifth of the light is spread), as statmorph
+# measures them {cite}`rodriguezgomez2019optical`, with the ellipticity and the Petrosian radius. Each
+# galaxy is first told from its neighbours. That is slow, so only galaxies that are used are measured.
+
+# %%
+cheap = [n for n in budgets if n <= (n_morphology or len(train))]
+shape_draws = number("n_draws_morphology", n_draws_morphology, 1, 10_000, integer=True)
+known = galaxies.labels[train]
+layout = [(n, d, s) for n in cheap for d in range(shape_draws) for s in h]
+used = [train[draw_labels(known, n, d, s)] for n, d, s in layout]
+measured, note = None, "no budget is small enough"
+if used:
+    measured, note = morphology_features(galaxies, run, np.concatenate([*used, test]))
+print(f"morphology: {note}")
+if measured is not None:
+    learned_from = np.unique(np.concatenate(used))
+    levels["morphology"] = {s: standardise(measured, learned_from) for s in h}
+    shapes = {"morphology + SVM": probe(levels["morphology"], "svm")}  # NaN where not used
+    scores = scores + comparison.score_methods(shapes, galaxies, cheap, shape_draws, seeds=h)
 
 # %% [markdown]
 # ## The supervised network
@@ -147,15 +203,9 @@ print(f"{len(methods)} methods: {len(scores.table)} runs on {len(test)} test gal
 # once for each pretraining seed.
 
 # %%
-supervised = baselines.SupervisedCNN(
-    galaxies,
-    load_views(run),
-    encoder.name,
-    encoder.representation_dim,
-    epochs=supervised_epochs,
-    min_steps=supervised_steps,
-    precision=precision,
-)
+recipe = {"encoder": encoder.name, "representation_dim": encoder.representation_dim}
+recipe |= {"epochs": supervised_epochs, "min_steps": supervised_steps, "precision": precision}
+supervised = SupervisedCNN(galaxies, load_views(run), **recipe)
 own = {"supervised CNN": supervised}
 for n in budgets:
     draws = 1 if n == len(train) else few_draws
@@ -207,13 +257,13 @@ scoreboard.score_curves(table, galaxies.card).save(run)
 # galaxies stay the same few. With one pretraining seed the interval says nothing of how another
 # pretraining would have done; the caption of the figure gives the number of seeds.
 #
-# ## Does SimCLR beat them?
+# ## Does the pretrained encoder beat them?
 #
 # Two intervals that overlap do not tell whether one method is better: both methods find the same galaxies
 # hard. So the *difference* is bootstrapped, pair by pair, on the same draws and galaxies. One method
 # *beats* another, it is *better*, if the interval of the difference lies above zero. It is *worse* if the
 # interval lies below, and otherwise the two are *not distinguished*, which is no proof that they are equal.
-# SimCLR is judged with the fully connected probe, as in the poster; the last column counts the runs that
+# The encoder is judged with the fully connected probe, as in the poster; the last column counts the runs that
 # both methods have.
 
 
@@ -223,18 +273,21 @@ def line(p):
     return p["b"], p["n_labels"], scoreboard.verdict(p), interval, p["n_runs"]
 
 
-hero, taught = "SimCLR + fully connected", "supervised CNN"
+hero, taught = f"{learned} + fully connected", "supervised CNN"
 rivals = ["PCA-64 + fully connected", "random weights + fully connected"]
-rivals += [f"{name} + logistic" for name in photometry] + [taught]
-pairs = [comparison.compare(scores, hero, b, n) for b in rivals for n in budgets]
-names = ("competitor", "labels", "SimCLR is", "difference", "runs")
+rivals += [f"{name} + logistic" for name in photometry]
+rivals += [m for m in ("catalogue + SVM", "morphology + SVM") if m in scores.table["method"]]
+have = dict.fromkeys((row["method"], row["n_labels"]) for row in table)
+both = [(b, n) for b in [*rivals, taught] for n in budgets if (b, n) in have]
+pairs = [comparison.compare(scores, hero, b, n) for b, n in both]
+names = ("competitor", "labels", f"{learned} is", "difference", "runs")
 plates.show(Table(rows=[line(p) for p in pairs], names=names))
 
 # %%
 scoreboard.differences(pairs, galaxies.card).save(run)
 
 # %% [markdown]
-# **What to see.** Points right of zero are in favour of SimCLR. A bar that crosses zero is a comparison
+# **What to see.** Points right of zero are in favour of the pretrained encoder. A bar that crosses zero is a comparison
 # that these galaxies and draws cannot decide. Be as curious about the rows that are undecided or lost:
 # undecided against catalogue numbers or PCA means that a cheaper method was enough; lost against the
 # supervised CNN means that labels taught the network something that the pretraining did not.
@@ -251,7 +304,7 @@ for n in budgets:
         p = comparison.compare(scores, hero, taught, n, score)
         _, _, word, interval, _ = line(p)
         rows.append((n, score.replace("_", " "), word, interval))
-names = ("labels", "score", "SimCLR is", f"difference from the {taught}")
+names = ("labels", "score", f"{learned} is", f"difference from the {taught}")
 plates.show(Table(rows=rows, names=names))
 
 # %% [markdown]
@@ -262,21 +315,22 @@ plates.show(Table(rows=rows, names=names))
 # The area under the ROC curve (AUC) does not depend on that line. It is the probability that a late galaxy
 # is given a higher probability of being late than an early one: 0.5 for a coin, 1 if the order is perfect.
 # Here it stands beside the share of galaxies that a method calls late, and the precision and recall of the
-# *late* class, all with the largest budget.
+# *late* class, all with the largest budget; a method that was not run with it is left out.
 
 
 # %%
 def details(method):
-    runs = scores.runs(method, budgets[-1])
+    runs = scores.runs(method, 0)  # its own largest budget
     called = (scores.p_late[runs] > 0.5).mean()
     columns = ("accuracy", "precision", "recall", "roc_auc")
-    return method, called, *(np.mean(scores.table[name][runs]) for name in columns)
+    n = int(scores.table["n_labels"][runs[0]])
+    return method, n, called, *(np.mean(scores.table[name][runs]) for name in columns)
 
 
-names = ("method", "called late", "accuracy", "precision", "recall", "AUC")
-methods_run = dict.fromkeys(table["method"])
-largest = Table(rows=[details(method) for method in methods_run], names=names)
-for name in names[1:]:
+names = ("method", "labels", "called late", "accuracy", "precision", "recall", "AUC")
+most = [method for method, n in have if n == budgets[-1]]
+largest = Table(rows=[details(method) for method in most], names=names)
+for name in names[2:]:
     largest[name].format = ".3f"
 print(f"{galaxies.labels[test].mean():.3f} of the test galaxies are labelled late")
 plates.show(largest)
@@ -304,6 +358,62 @@ if "true_label" in galaxies.catalog.colnames:
     print(f"the true types agree with {agree:.1%} of the test labels")
 
 # %% [markdown]
+# ## A number instead of a name
+#
+# Early and late are two halves of a sequence. Its places are the {term}`T-types <T-type>`, and networks have
+# been taught to give them {cite}`dominguezsanchez2018improving`. Do the frozen features know the place, not
+# only the half? Every method now sees *T-types* of galaxies (where all galaxies have both, of those whose
+# labels it saw before) and is asked for a number. Where the catalogue has no T-types, this section is left out.
+
+# %%
+numbered = [regression.known(galaxies, split) for split in ("train", "test")]
+asked = number("n_types", n_types, 0, 10**9, integer=True)
+bought = min(asked or len(numbered[0]), len(numbered[0]))
+ask = bought > 1 and len(numbered[1]) > 0
+known = galaxies.labels[numbered[0]]
+places = [regression.draw_numbers(known, bought, d, s) for d in range(shape_draws) for s in h]
+needed = np.concatenate([*(numbered[0][place] for place in places), numbered[1]])
+at_hand = {n: x for n, x in levels.items() if n not in ("colour", "band means")}
+if "morphology" in at_hand and not np.isfinite(measured[needed]).all():
+    print("morphology: left out, not all of these galaxies were measured")
+    del at_hand["morphology"]
+types = {f"{learned} + ridge": regression.regressor(levels[learned], "ridge")}
+for name, x in at_hand.items():
+    types[f"{name} + fully connected"] = regression.regressor(x, "fully connected")
+print(f"{bought} T-types to learn from" if ask else "this catalogue has no T-types")
+
+# %%
+if ask:
+    predictions = regression.score_regressions(types, galaxies, [bought], shape_draws, h)
+    pixels = {taught: SupervisedCNN(galaxies, load_views(run), task="regression", **recipe)}
+    predictions += regression.score_regressions(pixels, galaxies, [bought], 1, h)
+    of_types = regression.summary(predictions)
+plates.show(regression.grid(of_types)) if ask else None
+
+# %% [markdown]
+# The RMSE is the typical error in steps of T-type, and the bias its mean. The scatter is 1.48 times the median
+# distance from the median error, so that a few gross errors do not count. $R^2$ is the share of the variance
+# that is explained: 0 for who always says the mean. Intervals are as above; a star marks a single training.
+
+# %%
+drawn = [hero, "PCA-64 + fully connected", taught]
+plate = scoreboard.predicted_types(predictions, drawn, bought, galaxies.card) if ask else None
+plate.save(run) if plate else print("no figure without T-types")
+
+# %%
+rows = []
+for b in [m for m in of_types["method"] if m != hero] if ask else []:
+    p = regression.compare(predictions, hero, b, bought)
+    interval = f"{p['mean']:+.2f} [{p['low']:+.2f}, {p['high']:+.2f}]"
+    rows.append((b, scoreboard.verdict(p), interval, p["n_runs"]))
+names = ("competitor", f"{learned} is", "smaller RMSE by", "runs")
+plates.show(Table(rows=rows, names=names)) if rows else print("nothing to compare")
+
+# %% [markdown]
+# **What to see.** A median that is flatter than the dashed line is the mark of a method that is not sure: it
+# moves towards the mean, and the ends of the sequence come out too near. How far apart are the methods,
+# compared with the scatter of each? And do they stand in the order of the first table?
+#
 # ## Limits
 #
 # One data set, one encoder, few draws. The labels carry the scatter of {ref}`ch-data`, so no method can
@@ -403,4 +513,7 @@ assert not abs(mean[3] - 0.5) > 6 * scatter[3] / 20**0.5 + 0.1
 columns = ("method", "n_labels", "accuracy", "balanced_accuracy")
 scored = [{name: row[name] for name in columns} for row in table]
 found = {"n_test": len(test), "n_seeds": len(h), "comparisons": pairs, "scores": scored}
+found |= {"method": learned, "morphology": note}
+if ask:
+    found["t_types"] = [dict(zip(of_types.colnames, row, strict=True)) for row in of_types]
 _ = write_metrics(run, "05_probes", found, seed)

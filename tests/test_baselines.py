@@ -8,9 +8,9 @@ import torch
 from astropy.table import Table
 from sklearn.decomposition import PCA
 
-from galclr_utils import baselines, metrics
+from galclr_utils import baselines
 from galclr_utils.dataset import GalaxySet
-from galclr_utils.transforms import GalaxyViews, Normalize
+from galclr_utils.transforms import Normalize
 
 
 def make_set(n=240, size=16, seed=0):
@@ -36,13 +36,6 @@ def make_set(n=240, size=16, seed=0):
 @pytest.fixture(scope="module")
 def galaxies():
     return make_set()
-
-
-@pytest.fixture(scope="module")
-def supervised(galaxies):
-    views = GalaxyViews(Normalize("identity"), sky_rms=[0.02] * 3)
-    settings = {"min_steps": 40, "epochs": 1, "batch_size": 32, "precision": "32-true"}
-    return baselines.SupervisedCNN(galaxies, views, representation_dim=8, **settings)
 
 
 def test_pca_is_that_of_the_training_pixels(galaxies):
@@ -107,51 +100,6 @@ def test_a_full_catalogue_gives_five_numbers(galaxies):
         catalog[name] = np.arange(240.0)
     features, reasons = baselines.photometry(GalaxySet(galaxies.images, catalog, galaxies.card))
     assert features["catalogue"].shape == (240, 5) and reasons == {}
-
-
-def test_batches_go_through_all_rows_before_any_comes_again():
-    random = torch.Generator().manual_seed(0)
-    batches = list(baselines.random_batches(8, 4, 6, random))
-    for k in (0, 2, 4):
-        assert sorted(torch.cat(batches[k : k + 2]).tolist()) == list(range(8))
-    assert batches[0].tolist() != batches[2].tolist()
-    (alone,) = baselines.random_batches(2, 128, 1, random)
-    assert sorted(alone.tolist()) == [0, 1]
-
-
-def test_the_supervised_network_learns_shapes(galaxies, supervised):
-    train, test = galaxies.labelled("train"), galaxies.labelled("test")
-    p_late = supervised(train, galaxies.labels[train], test)
-    assert p_late.shape == (80,) and 0 <= p_late.min() <= p_late.max() <= 1
-    assert metrics.scores(galaxies.labels[test], p_late)["accuracy"] > 0.9
-
-
-def test_the_supervised_network_sees_its_budget_only(galaxies, supervised):
-    """Other labels and other galaxies of the set change nothing."""
-    train, test = galaxies.labelled("train")[:40], galaxies.labelled("test")[:8]
-    p_late = supervised(train, galaxies.labels[train], test, seed=1, draw=2)
-    other = make_set()
-    rest = np.setdiff1d(np.arange(240), [*train, *test])
-    other.images[rest] = np.nan
-    other.catalog["label"][rest] = -1
-    supervised = baselines.SupervisedCNN(**{**vars(supervised), "galaxies": other})
-    again = supervised(train, galaxies.labels[train], test, seed=1, draw=2)
-    assert np.array_equal(p_late, again)
-    assert not np.array_equal(p_late, supervised(train, galaxies.labels[train], test, 1, draw=3))
-
-
-def test_the_supervised_prediction_does_not_depend_on_orientation(galaxies, supervised):
-    network = supervised.build(0)
-    images = torch.from_numpy(galaxies.images[:4])
-    upright, turned = (
-        supervised.predict(network, x, orientations=8) for x in (images, images.rot90(1, (2, 3)))
-    )
-    assert torch.allclose(upright, turned, atol=1e-5)
-
-
-def test_supervised_settings_are_checked(galaxies, supervised):
-    with pytest.raises(ValueError, match="learning_rate: got 0"):
-        baselines.SupervisedCNN(galaxies, supervised.views, learning_rate=0)
 
 
 def test_the_random_encoder_moves_before_it_is_calibrated(galaxies, monkeypatch):

@@ -66,3 +66,27 @@ def test_a_quiz_counts_its_right_answers_and_names_its_galaxies():
     assert "4 training galaxies" in plate.caption and "validation" not in plate.caption
     assert "Before training 2 of 4 answers are right" in plate.caption
     assert "After training 4 of 4 answers are right" in plate.alt
+
+
+def test_the_loss_of_moco_is_anchored_by_its_bank():
+    plate = history(BEFORE, ROW, bank=2000, space="pooled features")
+    assert f"guessing costs {np.log(2001):.2f}" in plate.caption
+    assert "feature spread of pooled features: 0.4" in plate.alt
+
+
+def test_the_half_life_of_a_copy_is_that_of_the_copy_itself():
+    weight, steps = 0.0, round(charts.half_life(0.97))
+    for _ in range(steps):
+        weight = 0.97 * weight + 0.03 * 1.0
+    assert weight == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("momentum", [0, 0.9, 1])
+def test_the_memories_of_moco_are_told_with_and_without_a_copy(momentum):
+    rows = Table([BEFORE | {"key_cosine": 1.0}, ROW | {"key_cosine": 0.7}])
+    plate = charts.memory(momentum, bank=1000, batch_size=100, rows=rows, card=CARD)
+    assert "bank is older than 5 steps" in plate.caption and "SIMULATED" in plate.caption
+    assert "lowest at epoch 1 (0.700), 0.700 at the end" in plate.caption and plate.png()
+    assert ("never changes" in plate.alt) == (momentum == 1)
+    nobody = charts.memory(momentum, 1000, 100, Table([BEFORE, ROW]), CARD)
+    assert "cosine" not in nobody.caption and nobody.png()

@@ -157,6 +157,10 @@ def test_summary_and_grid_hold_every_method_and_budget(scores):
     grid = comparison.grid(table)
     assert list(grid["method"]) == ["good", "poor"] and grid.colnames[1] == "20 labels"
     assert grid["20 labels"][0].startswith(f"{table['balanced_accuracy'][0]:.3f} [")
+    runs = scores.runs(table["method"][0], table["n_labels"][0])
+    auc = np.asarray(scores.table["roc_auc"][runs])
+    assert table["roc_auc"][0] == pytest.approx(auc.mean(), abs=1e-6)
+    assert table["roc_auc_sd"][0] == pytest.approx(auc.std(ddof=1), abs=1e-6)
 
 
 def test_what_was_not_run_or_is_undefined_is_a_dash(galaxies, scores):
@@ -188,5 +192,69 @@ def test_sets_that_cannot_be_judged_are_refused(galaxies, features):
     with pytest.raises(ValueError, match="late types only"):
         comparison.score_methods(methods, one_class, [10])
     other = comparison.score_methods(methods, galaxies, [20], 1)
-    with pytest.raises(ValueError, match="different test galaxies"):
+    with pytest.raises(ValueError, match="different test galaxies or labels"):
         other + comparison.Scores(other.table, other.p_late[:, 1:], other.label[1:], other.id[1:])
+
+
+def test_a_budget_that_is_too_large_is_refused_before_anything_is_trained(galaxies):
+    def never(*arguments):
+        raise AssertionError("trained")
+
+    with pytest.raises(ValueError, match="got 5000, but the training split has"):
+        comparison.score_methods({"never": never}, galaxies, [20, 5000], 1)
+
+
+def test_slow_methods_get_fewer_draws_of_the_same_labels(galaxies, features):
+    methods = {name: probe(x, "knn") for name, x in features.items()}
+    scores = comparison.score_methods(methods, galaxies, [20], {"good": 3, "poor": 1}, [4, 5])
+    assert [len(scores.runs(name, 20)) for name in features] == [6, 2]
+    alone = comparison.score_methods({"good": methods["good"]}, galaxies, [20], 3, [4, 5])
+    assert np.array_equal(scores.only(["good", "nobody"]).p_late, alone.p_late)
+    with pytest.raises(ValueError, match="n_draws: got nothing for poor"):
+        comparison.score_methods(methods, galaxies, [20], {"good": 3})
+
+
+def test_pairs_are_compared_at_every_budget_that_both_have(galaxies, features, scores):
+    more = comparison.score_methods(
+        {"costly": probe(features["good"], "logistic")}, galaxies, [20, 50], n_draws=1, seeds=[5]
+    )
+    found = comparison.compare_all(scores + more, [("costly", "poor"), ("good", "poor")])
+    n_all = len(galaxies.labelled("train"))
+    assert [(p["a"], p["n_labels"]) for p in found] == [
+        ("costly", 20), ("good", 20), ("good", n_all),
+    ]  # fmt: skip
+    assert found[1] == comparison.compare(scores, "good", "poor", 20)
+    assert comparison.compare_all(scores, [("good", "never run")]) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [
+        (-0.019, 0.019, "similar"),
+        (0.005, 0.015, "similar"),  # better beyond doubt, by too little to matter
+        (-0.03, 0.03, "undecided"),
+        (0.01, 0.03, "undecided"),
+        (-0.05, -0.021, "different"),
+        (np.nan, np.nan, "undecided"),
+    ],
+)
+def test_similar_has_to_be_shown(low, high, word):
+    assert comparison.similar({"low": low, "high": high}) == word
+
+
+def test_even_odds_help_balanced_accuracy_where_a_type_is_rare():
+    """The best classifier for a sample with few late types is not the best for equal shares."""
+    random = np.random.default_rng(3)
+    label = np.int8(random.random(6000) < 0.15)
+    x = (random.normal(size=6000) + 1.5 * label)[:, None]
+    catalog = Table({"id": np.arange(6000).astype(str), "label": label})
+    catalog["split"] = ["train"] * 3000 + ["test"] * 3000
+    card = {"units": "display", "bands": ["g"]}
+    rare = GalaxySet(np.zeros((6000, 1, 4, 4), np.float16), catalog, card)
+    learned = comparison.score_methods({"x": probe(x, "logistic")}, rare, [0], 1)
+    even = comparison.even_odds(learned, rare)
+    best = 0.773  # Phi(0.75): the line half-way between the two means
+    assert even.table["balanced_accuracy"][0] == pytest.approx(best, abs=0.02)
+    assert learned.table["balanced_accuracy"][0] < best - 0.06
+    assert even.table["roc_auc"][0] == pytest.approx(learned.table["roc_auc"][0], abs=1e-4)
+    assert learned.table["accuracy"][0] > even.table["accuracy"][0]

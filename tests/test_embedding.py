@@ -24,6 +24,8 @@ def test_representations_of_other_galaxies_or_seeds_are_refused(run, views, gala
         embedding.load_representations(run, n_seeds=2)
     pretrain.pretrain(run, views, part="seed1", seed=1, **QUICK)
     embedding.embed(run, orientations=1, part="seed1")
+    with pytest.raises(ValueError, match="moco: expected a finished pretraining"):
+        embedding.load_representations(run, prefix="moco")
     both = embedding.load_representations(run, n_seeds=2)
     assert list(both) == [0, 1] and not np.array_equal(both[0], both[1])
     catalog = galaxies.catalog.copy()
@@ -130,3 +132,39 @@ def test_the_model_of_moco_is_found_again(run, views):
     h, z = embedding.embed(run, orientations=1)
     with torch.inference_mode():
         torch.testing.assert_close(model.head(torch.from_numpy(h)).numpy(), z)
+
+
+def test_encoders_and_names_are_found_by_seed_and_prefix(run, views, galaxies):
+    short = QUICK | {"epochs": 1}
+    pretrain.pretrain(run, views, **short, seed=3)
+    for part, seed in {"moco": 3, "moco-seed4": 4}.items():
+        pretrain.pretrain(run, views, part=part, method="moco", seed=seed, **short)
+        embedding.embed(run, orientations=1, part=part)
+    assert embedding.method_name(run) == "SimCLR"
+    assert embedding.method_name(run, "moco-seed4") == "MoCo"
+    encoders = embedding.load_encoders(run, n_seeds=2, prefix="moco")
+    spaces = embedding.load_representations(run, n_seeds=2, prefix="moco")
+    assert list(encoders) == list(spaces) == [3, 4]
+    for seed, encoder in encoders.items():
+        alone = encoder.embed(galaxies.images[:5], orientations=1)
+        np.testing.assert_allclose(alone, spaces[seed][:5], atol=1e-4)
+    with pytest.raises(ValueError, match="seed4: expected a finished pretraining; run 03_pretrain"):
+        embedding.load_encoders(run, n_seeds=2)
+
+
+@pytest.mark.parametrize("method", ["simclr", "moco"])
+def test_a_principal_representation_is_computed_at_the_end(run, views, galaxies, method):
+    settings = {"method": method, "representation": "principal", "projection_dim": 24}
+    pretrain.pretrain(run, views, **settings, **QUICK | {"epochs": 1})
+    h, z = embedding.embed(run, orientations=8)
+    encoder, train = load_encoder(run / "pretrain" / "encoder.pt"), galaxies.indices("train")
+    assert h.shape == (384, 64) and z.shape == (384, 24)
+    np.testing.assert_allclose(encoder.embed(galaxies.images[:9]), h[:9], atol=1e-4)
+    assert abs(h[train].mean(axis=0)).max() < 1e-4, "the mean of the training galaxies is off"
+    covariance = np.cov(h[train].T)
+    off_diagonal = covariance - np.diag(np.diag(covariance))
+    assert abs(off_diagonal).max() < 1e-3 * covariance.max()
+    model = embedding.load_model(run)
+    pooled = torch.from_numpy(encoder.embed(galaxies.images[:9], pooled=True))
+    with torch.inference_mode():
+        torch.testing.assert_close(model.head(pooled).numpy(), z[:9], atol=1e-4, rtol=1e-3)

@@ -6,7 +6,7 @@ from galclr_utils.encoders import Encoder, build_trunk, load_encoder, orient
 from galclr_utils.normalize import Normalize
 
 
-@pytest.mark.parametrize("name", ["cnn4", "resnet18"])
+@pytest.mark.parametrize("name", ["cnn4", "cnn4-wide", "resnet18"])
 @pytest.mark.parametrize("size", [32, 64])
 def test_encoders_take_any_stamp_to_the_same_dimension(name, size):
     assert Encoder(name, 64)(torch.rand(2, 3, size, size)).shape == (2, 64)
@@ -101,3 +101,32 @@ def test_batch_norm_statistics_come_from_the_images():
     with torch.inference_mode():
         out = encoder.trunk[:2](encoder.normalize(torch.from_numpy(stamps)))
     assert abs(out.mean().item()) < 0.05 and abs(out.std().item() - 1) < 0.1
+
+
+def test_the_wide_encoder_has_half_as_many_channels_again():
+    narrow, wide = (build_trunk(name)[0] for name in ("cnn4", "cnn4-wide"))
+    channels = [[m.out_channels for m in t if hasattr(m, "out_channels")] for t in (narrow, wide)]
+    assert channels[1] == [c * 3 // 2 for c in channels[0]] == [48, 96, 192, 384]
+
+
+def test_principal_components_are_those_of_scikit_learn():
+    from sklearn.decomposition import PCA
+
+    stamps = np.random.default_rng(0).random((60, 3, 32, 32), dtype="f4")
+    encoder = Encoder(representation_dim=8, seed=3)
+    pooled = encoder.embed(stamps[:40], pooled=True)
+    h = encoder.set_principal(stamps[:40]).embed(stamps)
+    expected = PCA(8).fit(pooled).transform(encoder.embed(stamps, pooled=True))
+    np.testing.assert_allclose(np.abs(h), np.abs(expected), atol=1e-4)
+    again = Encoder(representation_dim=8, seed=3).set_principal(stamps[:40])
+    assert torch.equal(again.to_representation.weight, encoder.to_representation.weight)
+    largest = encoder.to_representation.weight.abs().argmax(dim=1, keepdim=True)
+    assert (encoder.to_representation.weight.gather(1, largest) > 0).all(), "the sign is settled"
+
+
+def test_all_principal_components_together_keep_every_distance():
+    stamps = np.random.default_rng(0).random((30, 3, 32, 32), dtype="f4")
+    encoder = Encoder(representation_dim=256).set_principal(stamps)
+    h, pooled = encoder.embed(stamps), encoder.embed(stamps, pooled=True)
+    apart = [np.linalg.norm(x[:1] - x[1:], axis=1) for x in (h, pooled)]
+    np.testing.assert_allclose(*apart, rtol=1e-3)

@@ -14,7 +14,7 @@ import yaml
 from astropy.table import Table
 from conftest import ROOT
 
-from galclr_utils import GalaxySet, comparison
+from galclr_utils import GalaxySet, comparison, studies
 
 SCORE_COLUMNS = "method n_labels seed draw split".split()
 SCORE_COLUMNS += "accuracy balanced_accuracy precision recall roc_auc ece seconds".split()
@@ -183,6 +183,7 @@ def test_05_probes_scores_every_method_on_the_same_galaxies(smoke):
     scores = comparison.load_scores(smoke / "run")
     assert scores.table.colnames == SCORE_COLUMNS
     expected = {"majority", "colour + logistic", "catalogue + logistic", "supervised CNN"}
+    expected |= {f"{space} + SVM" for space in ("catalogue", "PCA-64", "morphology")}
     for space in ("PCA-64", "random weights", "SimCLR"):
         expected |= {f"{space} + {kind}" for kind in ("fully connected", "logistic", "kNN")}
     assert set(scores.table["method"]) == expected
@@ -193,6 +194,33 @@ def test_05_probes_scores_every_method_on_the_same_galaxies(smoke):
     assert set(majority["balanced_accuracy"]) == {0.5}
     catalogue = scores.table[scores.table["method"] == "catalogue + logistic"]
     assert catalogue["balanced_accuracy"].max() > 0.7, "colour and concentration do know the type"
+
+
+def test_06_labels_keeps_every_run_and_buys_labels_in_several_ways(smoke):
+    tables, record = studies.read_study(smoke / "run" / "labels")
+    runs = tables["runs"]
+    keys = set(zip(runs["method"], runs["n_labels"], runs["seed"], runs["draw"], strict=True))
+    assert len(keys) == len(runs) and record["provenance"]["seed"] == 0
+    assert {20, 100, 256} <= set(runs["n_labels"])
+    found = metrics_of(smoke, "06_labels")
+    assert found["hero"] == "SimCLR + fully connected"
+    assert {"saving", "buying"} <= set(found)
+
+
+def test_07_audit_states_the_ceiling_and_poison_hurts(smoke):
+    found = metrics_of(smoke, "07_audit")
+    galaxies = GalaxySet.load(smoke / "run" / "dataset")
+    test = galaxies.labelled("test")
+    truth = np.asarray(galaxies.catalog["true_label"])[test]
+    assert found["ceiling"] == pytest.approx(np.mean(truth == galaxies.labels[test]))
+    assert {"groups", "nuisances", "invariance", "calibration", "abstention"} <= set(found)
+
+
+def test_08_search_finds_copies_and_is_judged_beside_controls(smoke):
+    found = metrics_of(smoke, "08_search")
+    assert found["found_first"]["noisier, PCA-64"] > 0.9
+    assert found["found_first"]["shifted, SimCLR"] > 0.9
+    assert 0 < found["chance_odd"] < 0.2 and len(found["average_precision"]) == 11
 
 
 def test_the_same_seed_gives_the_same_scores(smoke, tmp_path):
@@ -229,16 +257,17 @@ def pictures(smoke, tmp_path):
     return run
 
 
-FOUR = ["01_data", "02_views", "03_pretrain", "04_umap"]
+NO_LABELS = ["01_data", "02_views", "03_pretrain", "04_umap", "08_search", "11_choices"]
 
 
-def test_without_labels_four_chapters_run_and_the_last_says_what_it_lacks(
+def test_without_labels_some_chapters_run_and_the_others_say_what_they_lack(
     pictures, tmp_path, capsys
 ):
-    assert pictures(*FOUR) == 0
+    assert pictures(*NO_LABELS) == 0
     assert (tmp_path / "run" / "embedding" / "umap.csv").exists()
-    assert pictures("05_probes") == 1
-    assert "got 0 in train and 0 in test" in capsys.readouterr().err
+    for chapter in ("05_probes", "06_labels", "07_audit"):
+        assert pictures(chapter) == 1
+        assert "got 0 in train and 0 in test" in capsys.readouterr().err
 
 
 def test_with_one_class_only_a_classifier_is_refused_and_nothing_before(pictures, tmp_path, capsys):

@@ -261,3 +261,23 @@ def test_two_processes_pretrain_and_embed_what_a_notebook_then_finds(run, views,
     )
     h = np.load(run / "embedding" / "representation.npy")
     np.testing.assert_allclose(h, encoder.embed(galaxies.images, orientations=1), atol=1e-5)
+
+
+def test_a_principal_run_that_died_after_its_last_step_is_finished(run, views):
+    settings = QUICK | {"epochs": 1, "representation": "principal"}
+    pretrain.pretrain(run, views, **settings)
+    whole = weights(run)
+    for name in ("settings.json", "encoder.pt"):
+        (run / "pretrain" / name).unlink()
+    pretrain.pretrain(run, views, **settings)
+    assert same(whole, weights(run)), "the last layer is computed again, to the same numbers"
+
+
+def test_the_copy_of_moco_is_watched_and_simclr_has_none(run, views):
+    short = QUICK | {"epochs": 2}
+    pretrain.pretrain(run, views, method="moco", momentum=0.9, **short)
+    cosine = np.array(Table.read(run / "pretrain" / "history.csv")["key_cosine"], float)
+    assert cosine[0] == pytest.approx(1, abs=1e-5), "it begins as the network"
+    assert (np.abs(cosine) < 1 + 1e-5).all() and cosine[1] < 0.9999, "and lags behind it"
+    pretrain.pretrain(run, views, **short)
+    assert np.isnan(Table.read(run / "pretrain" / "history.csv")["key_cosine"]).all()

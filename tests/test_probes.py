@@ -38,6 +38,14 @@ def test_draws_are_nested_and_differ_between_draws_and_seeds(labels):
     assert first == set(probes.draw_labels(labels, 100, draw=0, seed=0))
 
 
+def test_the_order_has_a_place_for_the_unlabelled():
+    """So that a budget of numbers draws the galaxies that a budget of labels draws."""
+    some = np.array([0, 1, 1, -1] * 100)
+    order = probes.stratified_order(some, 0)
+    assert sorted(order) == list(range(400))
+    assert np.bincount(some[order[:40]] + 1).tolist() == [10, 10, 20]
+
+
 def test_all_labels_are_all_that_are_known(labels):
     assert sorted(probes.draw_labels(labels, 0)) == np.flatnonzero(labels >= 0).tolist()
 
@@ -72,7 +80,7 @@ def test_probes_learn_what_can_be_learned(kind, n):
     assert p_late.shape == (2000,) and p_late.dtype == np.float32
 
 
-@pytest.mark.parametrize("kind", ["fully connected", "logistic"])
+@pytest.mark.parametrize("kind", ["fully connected", "logistic", "svm"])
 def test_probabilities_are_honest(kind):
     x, y = two_clouds(4000, distance=0.5)
     p_late = probes.fit_probe(kind, x[:1000], y[:1000], x[1000:])
@@ -88,6 +96,40 @@ def test_only_the_network_bends_its_boundary():
         for kind in ("fully connected", "logistic")
     }
     assert accuracy["fully connected"]["accuracy"] > 0.9 > 0.6 > accuracy["logistic"]["accuracy"]
+
+
+def test_a_support_vector_machine_bends_its_boundary_too():
+    x = np.random.default_rng(0).normal(size=(2000, 2))
+    y = (np.linalg.norm(x, axis=1) < 1.18).astype(int)
+    p_late = probes.fit_probe("svm", x[:500], y[:500], x[500:])
+    assert metrics.scores(y[500:], p_late)["accuracy"] > 0.9
+    assert 0 <= p_late.min() < 0.1 and 0.9 < p_late.max() <= 1
+
+
+def test_a_support_vector_machine_says_one_half_where_nothing_is_to_be_known():
+    x, y = two_clouds(1000, distance=0)
+    p_late = probes.fit_probe("svm", x[:400], y[:400], x[400:])
+    assert abs(p_late - 0.5).mean() < 0.1
+
+
+@pytest.mark.parametrize("scale", [0.1, 1, 10])
+def test_a_support_vector_machine_decides_with_ten_labels_in_any_unit(scale):
+    """In a space that is narrow against the kernel it would call all galaxies the commoner type."""
+    x, y = two_clouds(3000, distance=2, n_dimensions=64)
+    rows = np.concatenate([np.flatnonzero(y == 0)[:4], np.flatnonzero(y == 1)[:6]])
+    p_late = probes.fit_probe("svm", scale * x[rows], y[rows], scale * x[1000:])
+    assert metrics.scores(y[1000:], p_late)["balanced_accuracy"] > 0.7
+    assert 0.2 < np.mean(p_late > 0.5) < 0.8
+
+
+def test_a_support_vector_machine_is_tuned_on_few_of_many_labels(monkeypatch):
+    """Its probabilities hold for the rest: the order of the labels plays no part."""
+    monkeypatch.setattr(probes, "SVM_TUNING", 300)
+    x, y = two_clouds(3000, distance=0.5)
+    order = np.argsort(y[:2000], kind="stable")  # all early types first
+    p_late = probes.fit_probe("svm", x[order], y[order], x[2000:])
+    found = metrics.scores(y[2000:], p_late)
+    assert found["ece"] < 0.08 and found["balanced_accuracy"] > 0.64
 
 
 def test_standardised_features_have_no_units():
@@ -143,8 +185,8 @@ def test_probes_refuse_one_class_and_unknown_kinds():
         probes.fit_probe("logistic", np.ones((4, 2)), [1, 1, 1, 1], np.ones((2, 2)))
     with pytest.raises(ValueError, match="did you mean 'logistic'"):
         probes.fit_probe("logistc", np.ones((4, 2)), [0, 1, 1, 1], np.ones((2, 2)))
-    with pytest.raises(ValueError, match="kind: got 'svm'"):
-        probes.probe(np.ones((4, 2)), "svm")
+    with pytest.raises(ValueError, match="kind: got 'forest'"):
+        probes.probe(np.ones((4, 2)), "forest")
 
 
 def test_features_of_each_pretraining_seed_are_used_for_its_runs():

@@ -4,6 +4,7 @@ from astropy.table import Table
 
 from galclr_utils import GalaxySet, comparison, scoreboard
 from galclr_utils.comparison import Scores
+from galclr_utils.regression import Predictions
 
 HERO = "SimCLR + fully connected"
 CARD = {"units": "display", "bands": ["g", "r", "i"], "simulated": True}
@@ -92,3 +93,34 @@ def test_t_types_that_nobody_knows_draw_nothing(galaxies, scores):
     unknown = GalaxySet(galaxies.images, catalog, CARD)
     plate = scoreboard.accuracy_by_type(unknown, scores, [HERO])
     assert "no galaxy with a T-type" in plate.alt
+
+
+@pytest.fixture(scope="module")
+def predictions():
+    """One run each of who knows the T-types, and of who always says 1."""
+    t = np.repeat(np.linspace(-5, 8, 40), 5)
+    table = Table({"method": ["good", "mean"], "n_labels": [50, 50], "seed": [0, 0]})
+    table["draw"] = 0
+    return Predictions(table, np.stack([t, np.ones(200)]).astype("f4"), t)
+
+
+def test_predicted_types_tell_who_follows_the_sequence(predictions):
+    plate = scoreboard.predicted_types(predictions, ["good", "mean"], 50, CARD)
+    assert len(plate.figure.axes) == 2
+    assert "from 50 T-types" in plate.caption and plate.caption.endswith("SIMULATED galaxies.")
+    good, mean = plate.alt.split("; ")
+    assert "good: the median prediction is -4" in good and "8" not in mean
+    assert mean.count(" 1.0 near") == 2
+
+
+def test_the_running_median_leaves_out_thin_bins():
+    place, middle, low, high = scoreboard.running_median([1.0] * 5 + [4.0] * 4, np.arange(9.0))
+    assert (place.tolist(), middle.tolist()) == ([1.0], [2.0]) and low < middle < high
+    assert all(len(x) == 0 for x in scoreboard.running_median([1.0], [1.0]))
+
+
+def test_every_method_has_a_look_of_its_own():
+    looks = {m: look for m, look in scoreboard.METHOD_COLORS.items() if "means" not in m}
+    assert len(set(looks.values())) == len(looks)
+    for space in ("SimCLR", "MoCo"):
+        assert f"{space} + fully connected" in looks

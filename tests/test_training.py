@@ -193,3 +193,21 @@ def test_on_a_gpu_recorded_steps_learn_what_single_ones_do(galaxies, views):
         assert trainer.stamps.where == "device"
         losses[graphs] = [trainer.mean_loss() for _ in trainer.epochs()]
     np.testing.assert_allclose(losses[True], losses[False], rtol=1e-2)
+
+
+def test_the_last_layer_is_computed_on_training_galaxies_only_where_it_is_asked_for(
+    galaxies, views
+):
+    layers = {}
+    for representation in ("trained", "principal"):
+        trainer = Trainer(galaxies, views, Settings(representation=representation, **QUICK))
+        before = trainer.encoder.to_representation.weight.clone()
+        trainer.finish()
+        layers[representation] = trainer.encoder.to_representation.weight
+        assert torch.equal(before, layers[representation]) == (representation == "trained")
+    images = np.array(galaxies.images)
+    images[galaxies.indices("test")] = images[galaxies.indices("val")] = 0
+    others = GalaxySet(images, galaxies.catalog, dict(galaxies.card))
+    again = Trainer(others, views, Settings(representation="principal", **QUICK))
+    again.finish()
+    assert torch.equal(again.encoder.to_representation.weight, layers["principal"])

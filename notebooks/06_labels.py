@@ -1,0 +1,725 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# (ch-labels)=
+# # How few labels?
+#
+# *How many galaxies must a person look at before a machine can do the rest, and how many of them does a
+# representation that was learned without labels save?*
+#
+# :::{admonition} At a glance
+# :class: tip
+# **You will learn** to read a {term}`label saving` off two curves, and what to say when one of them never
+# arrives; why "not distinguished" is not "the same"; and which galaxies to have labelled if you can pay for
+# fifty only.
+#
+# **You need** {ref}`ch-probes`.
+#
+# **In:** `dataset/`, `pretrain/`, `embedding/`, `probes/`; a stored study, where there is one. **Out:**
+# `labels/`.
+#
+# ```{include} ../book/_generated/time_06_labels.md
+# ```
+# :::
+#
+# ## What a label costs
+#
+# A galaxy of Sloan was looked at by some forty volunteers before Galaxy Zoo 2 called its type known
+# {cite}`willett2013galaxy`; an expert needs fewer looks, but there are fewer experts. A catalogue of fourteen
+# thousand galaxies was classified by one person {cite}`nair2010catalog`. New surveys bring hundreds of millions
+# of galaxies, each survey with another depth, sharpness and set of filters, and labels from one are not quite
+# labels for the next.
+#
+# ## Parameters
+
+# %% tags=["parameters"]
+run_dir: str = "runs/small"  # folder of the run; a relative one starts at the project's root
+seed: int = 0  # of the exercises, and of what is random beside seeds and draws
+label_budgets: list = [10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 0]  # 0 is all; cheap methods
+n_label_draws: int = 5  # label draws of each budget, for methods that take a moment
+n_trained_draws: int = 2  # label draws of the fully connected probe, which takes seconds
+network_budgets: list = [10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 0]  # for slow methods
+n_network_draws: int = 0  # label draws of slow methods: networks, SVMs; 0 is what 05_probes has
+n_seeds: int = 1  # pretraining seeds; more than one needs as many pretrainings from 03_pretrain
+compare_moco: bool = False  # pretrain with the other method too (MoCo beside SimCLR), and compare
+saving_share: float = 0.97  # target of the label saving, as a share of the reference's best; (0, 1]
+purchase_budgets: list = [20, 50, 100, 200]  # labels that are bought in different ways
+studies_dir: str = "book/studies"  # where stored studies lie
+label_study: str = "labels"  # the stored study of this chapter
+real_study: str = "labels_real"  # a second one, of real galaxies
+resume: bool = True  # take up an interrupted run, keep a finished one
+supervised_epochs: int = 25  # passes of the supervised CNN over its labels
+supervised_steps: int = 600  # and at least so many batches
+precision: str = "auto"  # auto (bf16 where the hardware has it), 32-true or bf16-mixed
+
+# %%
+from dataclasses import replace
+
+import numpy as np
+from astropy.table import Table, vstack
+
+from galclr_utils import (
+    GalaxySet,
+    baselines,
+    choosing,
+    comparison,
+    curves,
+    efficiency,
+    embedding,
+    encoders,
+    metrics,
+    plates,
+    probes,
+    saving,
+    scoreboard,
+    selftrain,
+    studies,
+    supervised,
+    transforms,
+)
+from galclr_utils.checks import flag, number, numbers
+from galclr_utils.contrast import NAMES
+from galclr_utils.journal import code_key, digest
+from galclr_utils.morphology import morphology_features
+from galclr_utils.pretrain import load_views, pretrain
+from galclr_utils.probes import decorrelate, fit_seed, probe, standardise
+from galclr_utils.provenance import read_json, run_path, run_record, write_metrics
+
+run = run_path(run_dir)
+galaxies = GalaxySet.load(run / "dataset")
+train, test, learn = (
+    galaxies.labelled("train"),
+    galaxies.labelled("test"),
+    galaxies.indices("train"),
+)
+if not (len(train) and len(test)):
+    raise ValueError(
+        f"labels: got {len(train)} in train and {len(test)} in test, expected some in "
+        "both: this chapter counts labels; the chapters before 05_probes need none"
+    )
+
+
+# %%
+def affordable(name, asked):
+    asked = numbers(name, asked, 0, np.inf, integer=True)
+    if too_many := [n for n in asked if n > len(train)]:
+        print(f"{name}: left out {too_many}, there are {len(train)} labels")
+    return sorted({n or len(train) for n in asked if n <= len(train)})
+
+
+budgets = affordable("label_budgets", label_budgets)
+slow_budgets = affordable("network_budgets", network_budgets)
+purchases = affordable("purchase_budgets", purchase_budgets)
+slow_draws = number("n_network_draws", n_network_draws, 0, 10_000, integer=True)
+n_draws = {"logistic": n_label_draws, "kNN": n_label_draws}
+n_draws |= {"fully connected": n_trained_draws, "SVM": slow_draws}
+
+# %% [markdown]
+# Suppose that one expert needs twenty seconds a galaxy and works seven hours a day. How long for each budget
+# of this chapter?
+
+# %%
+days = Table({"labels": budgets, "days": [n * 20 / 3600 / 7 for n in budgets]})
+days["days"].format = ".1f"
+plates.show(days)
+
+# %% [markdown]
+# ## The methods
+#
+# All of them meet the same label draws and the same test galaxies, as in {ref}`ch-probes`: a budget of $n$
+# labels is everything labelled that a method sees, and the smaller budgets of a draw lie inside the larger.
+# They differ in what they know before the first label:
+#
+# | method | before the first label | what the labels do |
+# |---|---|---|
+# | pretrained + logistic, kNN, SVM, fully connected | all training pictures, without labels | train a small probe |
+# | pretrained, fine-tuned | the same | train the whole network on |
+# | pretrained, self-trained | the same | train a probe; its answers for the unlabelled teach the network |
+# | supervised CNN | nothing | train the whole network |
+# | random weights + ... | nothing | train a small probe |
+# | PCA-64 + ... | all training pictures, linearly | train a small probe |
+# | catalogue, morphology, colour + ... | what astronomers measure | train a small probe |
+#
+# The networks take long, and so does all that is repeated for many draws. In the build of this book only the
+# cheap methods are run at every budget, and the others are taken from {ref}`ch-probes`. The whole grid is a
+# study of its own, which is stored and shown below.
+
+# %%
+name = embedding.method_name(run)
+h = {name: embedding.load_representations(run, n_seeds)}
+encoders_of = {name: embedding.load_encoders(run, n_seeds)}
+encoder, views = encoders_of[name][min(h[name])], load_views(run)
+orientations = read_json(run / "embedding" / "settings.json")["orientations"]
+trained = embedding.trained(run)["settings"]
+other = next(method for method in NAMES if NAMES[method] != name)
+if flag("compare_moco", compare_moco):
+    for k, s in enumerate(h[name]):
+        part = f"{other}-seed{s}" if k else other
+        pretrain(run, views, resume, part, **(trained | {"method": other, "seed": s}))
+        embedding.embed(run, orientations, part)
+    h[NAMES[other]] = embedding.load_representations(run, n_seeds, other)
+    encoders_of[NAMES[other]] = embedding.load_encoders(run, n_seeds, other)
+seeds = list(h[name])
+print(f"pretrained: {', '.join(h)}; seeds: {seeds}")
+
+# %%
+methods, inputs, draws, level = {}, {}, {}, {}
+
+
+def add(space, x, kinds):
+    for kind in kinds:
+        method = f"{space} + {kind}"
+        methods[method], draws[method] = (
+            probe(x, kind.replace("NN", "nn").replace("SVM", "svm")),
+            n_draws[kind],
+        )
+        inputs[method] = {s: f"{digest(x[s])} {code_key(probes, metrics)}" for s in seeds}
+
+
+for title, x in h.items():
+    level[title] = {s: decorrelate(x[s], learn) for s in seeds}
+    add(title, level[title], ["fully connected", "logistic"])
+    add(title, x, ["kNN"])
+pca = {s: baselines.pca_features(galaxies, encoder.normalize, seed=s) for s in seeds}
+pca = {s: decorrelate(x, learn) for s, x in pca.items()}
+add("PCA-64", pca, ["logistic"])
+photometry, reasons = baselines.photometry(galaxies)
+known = {title: dict.fromkeys(seeds, standardise(x, learn)) for title, x in photometry.items()}
+for title, x in known.items():
+    add(title, x, ["logistic"])
+for title, reason in reasons.items():
+    print(f"{title}: left out, {reason}")
+
+# %% [markdown]
+# The slow ones, where they are asked for:
+
+# %%
+networks, made_of = {}, code_key(supervised, selftrain, probes, transforms, encoders)
+recipe = {"epochs": supervised_epochs, "min_steps": supervised_steps, "precision": precision}
+made_of += f" {recipe} {views.settings}"
+if slow_draws:
+    shape = {"encoder": encoder.name, "representation_dim": encoder.representation_dim}
+    networks[curves.TAUGHT] = supervised.SupervisedCNN(galaxies, views, **shape, **recipe)
+    inputs[curves.TAUGHT] = f"{made_of} {shape}"
+    for title, x in encoders_of.items():
+        tuned = supervised.FineTuned(galaxies, views, encoders=x, **recipe)
+        networks[f"{title} fine-tuned"] = tuned
+        flat = {s: standardise(h[title][s], learn) for s in seeds}
+        student = replace(tuned, min_steps=supervised_steps // 2)
+        teacher = probe(flat, "fully connected")
+        networks[f"{title} self-trained"] = selftrain.SelfTrained(teacher, student, epochs=1)
+        for kind in ("fine-tuned", "self-trained"):
+            inputs[f"{title} {kind}"] = {s: f"{made_of} {digest(h[title][s])}" for s in seeds}
+
+# %%
+if slow_draws:
+    shape = encoder.normalize, encoder.name, encoder.representation_dim
+    drawn = {s: baselines.random_encoder(galaxies, *shape, seed=s + 1000) for s in seeds}
+    blind = {s: e.embed(galaxies.images, orientations=orientations) for s, e in drawn.items()}
+    blind = {s: decorrelate(x, learn) for s, x in blind.items()}
+    add("random weights", blind, ["fully connected", "logistic"])
+    add("PCA-64", pca, ["SVM"])
+    if "catalogue" in known:
+        add("catalogue", known["catalogue"], ["SVM"])
+    forms, note = morphology_features(galaxies, run, rows=np.concatenate([train, test]))
+    print(f"morphology: {note or 'measured'}")
+    if forms is not None:
+        add("morphology", dict.fromkeys(seeds, standardise(forms, train)), ["SVM"])
+
+# %%
+kept = {"journal": run / ".journal" if flag("resume", resume) else None, "inputs": inputs}
+scores = comparison.score_methods(methods, galaxies, budgets, draws, seeds, **kept)
+if slow_draws:
+    scores += comparison.score_methods(networks, galaxies, slow_budgets, slow_draws, seeds, **kept)
+elif (run / "probes" / "scores.csv").exists():
+    slow = [curves.TAUGHT, "random weights + fully connected", "random weights + logistic"]
+    slow += [f"{space} + SVM" for space in ("PCA-64", "catalogue", "morphology")]
+    scores += comparison.load_scores(run).only(slow)
+else:
+    print("no scores of 05_probes in this run: the slow methods are missing")
+plain = comparison.summary(scores)
+print(scores)
+
+# %% [markdown]
+# ## Where is the line?
+#
+# Every method gives a probability of being late. To *call* a galaxy late, a line has to be drawn. At one half
+# it is best for accuracy. But where one type is rare, a classifier has learned that it is rare, and with few
+# labels it has learned little else: it asks for much evidence before it names the rare type. Balanced accuracy,
+# which counts both types alike, then measures the shares of the sample more than the galaxies. So for
+# balanced accuracy all methods of this chapter judge *as if both types were equally common*: the odds are
+# divided by the odds of the labels in the budget {cite}`saerens2002adjusting`. It costs no label, changes no
+# order (the AUC stays), and is done for all alike. What does it change?
+
+# %%
+scores = comparison.even_odds(as_trained := scores, galaxies)
+table = comparison.summary(scores)
+for column in ("accuracy", "accuracy_low", "accuracy_high"):
+    table[column] = plain[column]  # accuracy keeps its line at one half
+gain = Table({"method": list(dict.fromkeys(table["method"]))})
+for n in dict.fromkeys((budgets[0], min(budgets, key=lambda b: abs(b - 100)), budgets[-1])):
+    found = [
+        {row["method"]: row["balanced_accuracy"] for row in t if row["n_labels"] == n}
+        for t in (plain, table)
+    ]
+    moved = [100 * (found[1].get(m, np.nan) - found[0].get(m, np.nan)) for m in gain["method"]]
+    gain[f"{n} labels"] = moved
+    gain[f"{n} labels"].format = "+.1f"
+late = galaxies.labels[train].mean()
+print(f"{late:.0%} of the training labels are late; gain of balanced accuracy, in points:")
+plates.show(gain)
+
+# %% [markdown]
+# ## The curves
+
+# %%
+hero = f"{name} self-trained" if slow_draws else f"{name} + fully connected"
+efficiency.label_curves(table, galaxies.card, hero).save(run)
+
+# %% [markdown]
+# **What to see.** Read a curve from left to right: how soon does it become flat? A method that is flat early
+# has learned from few labels all that it will ever learn. Then compare the two that stand out. Is there a
+# crossing: a number of labels below which one is ahead, and above which the other? A crossing would be no
+# surprise. The whole network, taught by labels, can learn things that the pretraining had no reason to keep,
+# but it needs labels for them.
+
+# %%
+shown = comparison.grid(table)
+plates.show(shown)
+
+# %% [markdown]
+# The same as accuracy, and as AUC, which does not depend on where the line between the types is drawn: the
+# mean of all runs and, behind ±, their scatter (a dash where there is one run).
+
+# %%
+plates.show(comparison.grid(table, "accuracy"))
+
+
+# %%
+def auc(row):
+    scatter = f" ± {row['roc_auc_sd']:.3f}" if np.isfinite(row["roc_auc_sd"]) else " –"
+    return f"{row['roc_auc']:.3f}{scatter}"
+
+
+def areas(table):
+    cells = {(row["method"], row["n_labels"]): auc(row) for row in table}
+    laid = Table({"method": list(dict.fromkeys(table["method"]))})
+    for n in sorted(set(map(int, table["n_labels"]))):
+        laid[f"{n} labels"] = [cells.get((method, n), "–") for method in laid["method"]]
+    return plates.show(laid)
+
+
+areas(table)
+
+# %% [markdown]
+# ## How many labels are saved?
+#
+# "Better with few labels" is not yet a number that one can plan with. This is: choose a target that is good
+# enough, read off how many labels each method needs to get there, and divide.
+#
+# $$
+# \text{saving} = \frac{n_\text{reference}(t)}{n_\text{method}(t)} , \qquad
+# t = \text{share} \times \max_n \, \text{score}_\text{reference}(n)
+# $$ (eq-saving)
+#
+# The reference is the supervised CNN, which is what one would do otherwise, and the target is a share of the
+# best that *it* ever reaches, so that nobody is compared with a score that it cannot reach. Between two budgets
+# the mean curve is taken as straight in the logarithm of $n$, and the first crossing counts.
+#
+# The interval comes from the bootstrap of {ref}`ch-probes`: seeds, draws and test galaxies are drawn again,
+# the *same* for both methods and all budgets, and everything is done anew, the target included. Three things
+# can happen in a resample, and the first is not the only one:
+#
+# - both curves cross the target: the saving is known;
+# - the method is above it with its smallest budget already: the saving is *at least* so large; the same, the
+#   other way round, if it is the reference: *at most*;
+# - the method never gets there: the saving is *at most* what its largest budget allows, below 1.
+
+# %%
+names = set(table["method"])
+learned = [m for m in names if m.split()[0] in h and m != curves.TAUGHT]
+learned = sorted(learned, key=lambda m: (m != hero, m))
+rivals = learned + [m for m in ("catalogue + SVM", "catalogue + logistic") if m in names][:1]
+headline = saved = crossed = None
+if curves.TAUGHT in names:
+    headline = saving.label_saving(scores, hero, curves.TAUGHT, saving_share)
+    crossed = saving.shared_curves(scores, hero, curves.TAUGHT)
+    saved = vstack([saving.saving_curve(scores, m, curves.TAUGHT) for m in learned])
+    of_all = [saving.label_saving(scores, m, curves.TAUGHT, saving_share) for m in learned]
+    print(f"label saving at {saving_share:.0%} of the best of the {curves.TAUGHT}:")
+    print("\n".join(f"  {row['method']}: {saving.told(row)}" for row in of_all))
+else:
+    print("without runs of the supervised CNN there is no saving to be told")
+
+# %%
+plate = headline and efficiency.saving_picture(crossed, headline, galaxies.card)
+plate.save(run) if plate else print("no saving to be drawn")
+
+# %% [markdown]
+# **What to see.** The arrow is the saving, on an axis where equal lengths are equal *factors*. How long is the
+# pale bar? Where curves are flat, a small error in the score becomes a large one in the number of labels: no
+# number of this kind can be sharp. And it depends on the target: here is the whole answer.
+
+# %%
+plate = saved and efficiency.savings(saved, galaxies.card)
+plate.save(run) if plate else print("no savings to be drawn")
+
+# %% [markdown]
+# **What to see.** Does the saving grow or shrink as more is asked? If it falls below 1 at the right end, the
+# method cannot do what the reference can, at any number of labels: a statement as useful as a large saving at
+# the left end.
+#
+# ### Label by label, in pairs
+
+# %%
+pairs = comparison.compare_all(scores, [(m, curves.TAUGHT) for m in rivals])
+plate = pairs and efficiency.differences_by_budget(pairs, galaxies.card)
+plate.save(run) if plate else print(f"no budget at which the {curves.TAUGHT} was run too")
+
+# %% [markdown]
+# **What to see.** Follow one panel from left to right. Points above zero are in favour of the method named
+# first. Grey ones are undecided with these draws and galaxies.
+#
+# ## What is kept
+#
+# Every run of the grid becomes a row of `labels/runs.csv`, with its seed and draw; beside it lie the tables of
+# this chapter and a record of how they were made. In the profile `labels` the grid is complete and takes hours
+# (it can be stopped, taken up again, and shared by several processes). To show it here, copy the folder:
+# `cp -r runs/labels/labels book/studies/labels`.
+
+# %%
+tables = {"runs": as_trained.table.copy(), "summary": table, "summary_as_trained": plain}
+tables["runs"]["balanced_accuracy_even"] = scores.table["balanced_accuracy"]
+found_pairs = comparison.compare_all(
+    scores, [(f"MoCo + {kind}", f"SimCLR + {kind}") for kind in n_draws]
+)
+kinds = ("fine-tuned", "self-trained")
+found_pairs += comparison.compare_all(scores, [(f"MoCo {k}", f"SimCLR {k}") for k in kinds])
+if pairs or found_pairs:
+    tables["differences"] = Table(pairs + found_pairs)
+if headline:
+    tables |= {"saving": saved, "headline": Table(of_all), "headline_curves": crossed}
+about = {"hero": hero, "card": galaxies.card, "n_test": len(test), "budgets": budgets}
+about |= {"seeds": seeds, "settings": trained, "provenance": run_record(seed)}
+_ = studies.write_study(run / "labels", tables, about)
+print(f"{len(scores.table)} runs in labels/runs.csv")
+
+# %% [markdown]
+# ## The whole grid
+#
+# :::{admonition} Not computed in this build
+# :class: important
+# What follows, up to {ref}`sec-buying`, was computed earlier and stored with the project, since it takes
+# hours. The first line says from how many galaxies, seeds and runs. The profile `labels` makes it again.
+# :::
+
+
+# %%
+def stored(study):
+    path = studies.study_path(studies_dir, study)
+    return studies.read_study(path) if path else ({}, {"card": {}})
+
+
+def origin(found):
+    if not found[0]:
+        return "not stored with this project"
+    n, about = len(found[0]["runs"]), found[1]
+    when = about["provenance"]["time"][:10]
+    return f"Stored study of {when}: {n} runs, seeds {about['seeds']}, {about['n_test']} test galaxies."
+
+
+whole, real = stored(label_study), stored(real_study)
+print(f"{label_study}: {origin(whole)}")
+print(f"{real_study}: {origin(real)}")
+
+# %%
+(grid, about), said = whole, {"origin": origin(whole)}
+draw = efficiency.label_curves
+plate = grid and draw(grid["summary"], about["card"], about["hero"], "fig-grid", **said)
+plate.save(run) if plate else print("no stored study: run the profile labels")
+
+# %%
+drawable = "headline" in grid
+draw = efficiency.saving_picture
+row = (grid["headline_curves"], grid["headline"][0]) if drawable else ()
+plate = drawable and draw(*row, about["card"], "fig-grid-saving", **said)
+plate.save(run) if plate else print("no stored study: run the profile labels")
+
+# %%
+told = [(row["method"], saving.told(row)) for row in grid["headline"]] if drawable else []
+names = ("method", "label saving against the supervised CNN")
+plates.show(Table(rows=told, names=names)) if told else print("no stored study")
+
+# %%
+plate = drawable and efficiency.savings(grid["saving"], about["card"], "fig-grid-shares", **said)
+plate.save(run) if plate else print("no stored study: run the profile labels")
+
+# %% [markdown]
+# **What to see.** The same questions as above, now with all methods at all budgets, and more than one
+# pretraining. Does fine-tuning or self-training lie above the frozen probes where labels are few, where they
+# are many, or nowhere? And the cheap ones in the lower panel: from how many labels on does a picture beat the
+# catalogue?
+
+# %%
+rows = [dict(row) for row in grid["differences"]] if "differences" in grid else []
+family = (about["hero"].split()[0], "catalogue") if grid else ()
+taught = [row for row in rows if row["b"] == curves.TAUGHT and row["a"].split()[0] in family]
+draw = efficiency.differences_by_budget
+plate = taught and draw(taught, about["card"], "fig-grid-differences", **said)
+plate.save(run) if plate else print("no stored study: run the profile labels")
+
+# %% [markdown]
+# ## MoCo against SimCLR
+#
+# Two ways to pretrain with the same encoder, the same views and the same number of epochs. Is one better? And
+# if no difference is seen, are they *similar*? That is another question. A difference that is "not
+# distinguished from zero" may be large and badly measured. To call two methods similar one has to say
+# beforehand which difference would not matter, here two points, and show that the whole interval lies within
+# {cite}`schuirmann1987comparison`.
+
+# %%
+both = found_pairs or [row for row in rows if str(row["a"]).startswith("MoCo")]
+both = [p for p in both if not str(p["b"]).startswith(curves.TAUGHT)]
+card, said = (galaxies.card, {}) if found_pairs else (about["card"], said)
+plate = both and draw(both, card, "fig-moco", margin=0.02, **said)
+plate.save(run) if plate else print("neither run nor stored: set compare_moco")
+
+# %%
+words = [
+    (p["a"], p["n_labels"], scoreboard.verdict(p), comparison.similar(p), 100 * p["mean"])
+    for p in both
+]
+names = ("method", "labels", "MoCo is", "to within 2 points", "points against SimCLR")
+judged = Table(rows=words or None, names=names, dtype=("O", "i8", "O", "O", "f8"))
+judged["points against SimCLR"].format = "+.1f"
+plates.show(judged) if both else print("nothing to be judged")
+
+# %% [markdown]
+# **How to read it.** The two verdicts are independent of each other: a method can be *better* and
+# *similar* at once (a small difference, well measured), and *not distinguished* and *undecided* (badly
+# measured). Only *similar* is a reason to take whichever is cheaper.
+#
+# (sec-buying)=
+# ## Which labels to buy
+#
+# All draws so far were stratified: each budget holds early and late types as the whole does. It makes for a
+# clean comparison of methods, but nobody can buy that way, since it takes the labels of all galaxies to draw
+# so few. What can be done in fact:
+#
+# - **random**: any galaxy is as good as any other;
+# - **typical**: as many clusters in $h$ as labels, and of each the galaxy in the densest place
+#   {cite}`hacohen2022active`; no label is needed for it;
+# - **uncertain**: a few at random, then, in rounds, those galaxies of which the probe knows least, its
+#   $p_\text{late}$ being nearest to one half.
+#
+# A buyer does not know the classes. If the first galaxies are all of one type, there is no classifier to be
+# trained, and he has to buy on until the other turns up. What each pays for is the label of a galaxy; what is
+# measured is a logistic probe that learned from what he bought, on the same test galaxies.
+
+# %%
+x = level[name]
+buyers = {s: choosing.bought_by(s, x, galaxies) for s in choosing.STRATEGIES}
+buyers["stratified"] = probe(x, "logistic")
+code = code_key(choosing, probes)
+inputs = {b: {s: f"{b} {digest(x[s])} {code}" for s in seeds} for b in buyers}
+kept["inputs"] = inputs
+sold = comparison.score_methods(buyers, galaxies, purchases, n_label_draws, seeds, **kept)
+of_buyers = comparison.summary(sold)
+plates.show(comparison.grid(of_buyers))
+
+# %% [markdown]
+# A bought set may be lopsided, and a classifier that learned from it then leans to one type. The AUC forgives
+# that, so it tells whether a strategy shows the classifier more, or only spares it the lopsidedness:
+
+# %%
+areas(of_buyers)
+
+# %%
+n, first = purchases[0], {"seed": seeds[0], "draw": 0}
+one = sold.table[(sold.table["n_labels"] == n) & (sold.table["seed"] == first["seed"])]
+one = {row["method"]: row["balanced_accuracy"] for row in one if row["draw"] == 0}
+offer = x[seeds[0]][train], galaxies.labels[train], n, fit_seed(**first)
+chosen = {s: train[choosing.buy(s, *offer)] for s in choosing.STRATEGIES}
+efficiency.bought(galaxies, chosen, one).save(run)
+
+# %%
+versus = [(s, "random") for s in ("typical", "uncertain", "stratified")]
+bought = comparison.compare_all(sold, versus)
+draw(bought, galaxies.card, "fig-buying").save(run)
+
+# %% [markdown]
+# **What to see.** With the fewest labels the luck of the draw is largest, and a strategy that covers the space
+# can help the most. Uncertain galaxies lie near the border between the types. There the labels themselves are
+# least reliable ({ref}`ch-data`), and a handful of borderline cases does not show a classifier where the types
+# *are*: it is a strategy for those who have labels already. Which panels say so here, and which are undecided?
+#
+# ## Real galaxies
+
+# %%
+grid_real, about_real = real
+card, told = about_real["card"], {"origin": origin(real)}
+plate = grid_real and efficiency.label_curves(
+    grid_real["summary"], card, about_real["hero"], "fig-real-grid", **told
+)
+plate.save(run) if plate else print("no stored study of real galaxies")
+
+# %%
+drawable = "headline" in grid_real
+row = (grid_real["headline_curves"], grid_real["headline"][0]) if drawable else ()
+plate = drawable and efficiency.saving_picture(*row, card, "fig-real-saving", **told)
+plate.save(run) if plate else print("no stored study of real galaxies")
+
+# %%
+rows = [(row["method"], saving.told(row)) for row in grid_real["headline"]] if drawable else []
+names = ("method", "label saving against the supervised CNN")
+plates.show(Table(rows=rows, names=names)) if rows else print("no stored study of real galaxies")
+
+# %% [markdown]
+# **How to read it.** Simulated galaxies have the diversity that was put into them, and no more. Where real ones
+# were measured too, compare the *saving*, not the scores: labels of another origin have another ceiling.
+#
+# ## Limits
+#
+# - One question, early or late, which colour nearly answers. A rare type would need other budgets.
+# - The recipes of all methods were fixed beforehand, some of them on validation galaxies of a simulated
+#   survey. A recipe tuned for each budget could shift any curve; the tuning would cost labels.
+# - The saving is read off mean curves. A single buyer gets a single draw, and the scatter of draws with few
+#   labels is large: see the exercises.
+# - Few seeds: the quantiles of an interval that rests on two or three pretrainings are rough.
+#
+# ## Exercises
+#
+# ```{exercise-start}
+# :label: ex-saving-by-hand
+# ```
+# From the table of balanced accuracies above, compute the label saving of the first method with a ruler and a
+# logarithm: take two methods that have several budgets in common, choose a target between two of them, and
+# interpolate. Then let the computer do it.
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-saving-by-hand
+# :class: dropdown
+# ```
+
+
+# %%
+def by_hand(method, target):
+    rows = table[table["method"] == method]
+    rows.sort("n_labels")
+    n, score = np.log(rows["n_labels"]), np.asarray(rows["balanced_accuracy"])
+    k = int(np.argmax(score >= target))  # the first budget that reaches it
+    part = (target - score[k - 1]) / (score[k] - score[k - 1])
+    return float(np.exp(n[k - 1] + part * (n[k] - n[k - 1])))
+
+
+a, b = f"{name} + logistic", "PCA-64 + logistic"
+score_a, score_b = (table["balanced_accuracy"][table["method"] == m] for m in (a, b))
+low, high = max(score_a[0], score_b[0]), min(score_a.max(), score_b.max())
+target = (low + high) / 2
+if low < high:
+    print(f"target {target:.3f}: {by_hand(b, target):.0f} labels with {b},")
+    print(f"{by_hand(a, target):.0f} with {a}: a ratio of", end=" ")
+    print(f"{by_hand(b, target) / by_hand(a, target):.2f}")
+    n, _ = saving.crossing(table["n_labels"][table["method"] == a], score_a[:, None], [target])
+    assert abs(n[0] / by_hand(a, target) - 1) < 1e-6
+else:
+    print("the two curves have no balanced accuracy in common")
+
+# %% [markdown]
+# The last line makes sure that the module does the same sum. Move the target up and down between the ends of
+# the curves: where a curve is flat, the number of labels runs away.
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start}
+# :label: ex-draw-luck
+# ```
+# You buy twenty labels, once. How much does the result depend on which twenty? Draw many times, and compare
+# the scatter with the statistical error from the test galaxies alone.
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-draw-luck
+# :class: dropdown
+# ```
+
+# %%
+n = min(20, len(train))
+many = {"once": probe(x[seeds[0]], "logistic")}
+luck = comparison.score_methods(many, galaxies, [n], 60, seeds[:1])
+found = np.asarray(luck.table["balanced_accuracy"])
+recall = np.array([found.mean(), found.mean()])
+counts = np.bincount(galaxies.labels[test], minlength=2)
+error = np.sqrt((recall * (1 - recall) / counts).sum()) / 2
+print(f"{n} labels, 60 draws: {found.mean():.3f}, worst {found.min():.3f}, best {found.max():.3f}")
+print(f"scatter of the draws {found.std(ddof=1):.4f}; of the test galaxies about {error:.4f}")
+
+# %% [markdown]
+# The mean over draws tells which *method* is better; a buyer gets one draw. Papers that report one draw of
+# few labels report luck.
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start}
+# :label: ex-buy-yourself
+# ```
+# Invent a strategy of your own. One idea: start with *typical* galaxies, and spend the second half of the money
+# on uncertain ones. Compare it with the others at one budget.
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-buy-yourself
+# :class: dropdown
+# ```
+
+
+# %%
+def mixed(rows, y, asked, seed, draw):
+    own, half = fit_seed(seed, draw), max(len(rows) // 2, 2)
+    offered, labels = x[seed][train], galaxies.labels[train]
+    bought = choosing.buy("typical", offered, labels, half, own)
+    p_late = probes.fit_probe("logistic", offered[bought], labels[bought], offered, own)
+    order = [k for k in np.argsort(abs(p_late - 0.5)) if k not in set(bought)]
+    bought = np.append(bought, order[: len(rows) - len(bought)]).astype(int)
+    return probes.fit_probe("logistic", offered[bought], labels[bought], x[seed][asked], own)
+
+
+n = purchases[len(purchases) // 2]
+mine = comparison.score_methods({"mixed": mixed}, galaxies, [n], n_label_draws, seeds)
+mine += sold.only(choosing.STRATEGIES)
+for p in comparison.compare_all(mine, [("mixed", s) for s in choosing.STRATEGIES]):
+    print(f"{n} labels, mixed minus {p['b']}: {p['mean']:+.3f} [{p['low']:+.3f}, {p['high']:+.3f}]")
+
+# %% [markdown]
+# Only the labels of bought galaxies may be used on the way. The module's tests check that of its own
+# strategies by changing all other labels: nothing that is bought may change. Would yours pass?
+# ```{solution-end}
+# ```
+#
+# ## Take-away
+#
+# - A label saving is a ratio of label counts at a stated target, with an interval, and sometimes only a bound.
+# - "Similar" has to be shown; "no difference was found" does not show it.
+# - Which galaxies are labelled matters most where labels are fewest.
+#
+# Next: {ref}`ch-audit`.
+
+# %% tags=["hide-cell"]
+columns = ("method", "n_labels", "balanced_accuracy", "balanced_accuracy_low")
+columns += ("balanced_accuracy_high", "accuracy", "roc_auc")
+scored = [{column: row[column] for column in columns} for row in table]
+found = {"hero": hero, "saving": headline, "scores": scored, "n_test": len(test)}
+found |= {"comparisons": pairs, "buying": bought, "moco": both}
+_ = write_metrics(run, "06_labels", found, seed)

@@ -1,0 +1,151 @@
+"""Groups, pairs, bins and nuisances find what was put there, and nothing else."""
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from galclr_utils import GalaxySet, audit
+from galclr_utils.comparison import Scores
+
+CARD = {"units": "nanomaggy", "bands": ["g", "r", "i"], "sky_rms": [0.05] * 3}
+
+
+def scores_of(labels, p_late):
+    """One method, "m", with a row of probabilities for each draw."""
+    p_late = np.atleast_2d(np.asarray(p_late, np.float32))
+    table = Table({"method": ["m"] * len(p_late), "n_labels": [10] * len(p_late)})
+    table["seed"], table["draw"] = 0, np.arange(len(p_late))
+    return Scores(table, p_late, np.asarray(labels), np.arange(len(labels)).astype(str))
+
+
+@pytest.fixture(scope="module")
+def population():
+    """Colours and types that go together, with exceptions."""
+    random = np.random.default_rng(0)
+    labels = random.integers(2, size=2000)
+    return random.normal(0.8 - 0.3 * labels, 0.12), labels
+
+
+def test_the_border_is_the_one_of_highest_balanced_accuracy(population):
+    values, labels = population
+
+    def score(border):
+        return np.mean(values[labels == 1] <= border) + np.mean(values[labels == 0] > border)
+
+    border = audit.colour_border(values, labels)
+    assert score(border) >= max(map(score, np.linspace(0.3, 1, 300))) - 1e-9
+    assert border == pytest.approx(0.65, abs=0.05)
+    with pytest.raises(ValueError, match="one class only"):
+        audit.colour_border(values, np.ones(len(values)))
+
+
+def test_who_knows_the_colour_only_is_right_with_the_rule_and_wrong_against_it(population):
+    values, labels = population
+    border = audit.colour_border(values, labels)
+    scores = scores_of(labels, values <= border)
+    groups = audit.colour_groups(values, labels, border)
+    assert sum(mask.sum() for mask in groups.values()) == len(labels)
+    table = audit.score_groups(scores, ["m"], groups)
+    found = dict(zip(table["group"], table["mean"], strict=True))
+    assert found == {"red early": 1, "blue late": 1, "blue early": 0, "red late": 0}
+
+
+def test_pairs_of_equal_colour_make_colour_a_coin_and_shape_stays_right(population):
+    values, labels = population
+    pairs = audit.matched_pairs(values, labels, 0.01)
+    assert len(pairs) > 100 and len(np.unique(pairs)) == pairs.size
+    assert (labels[pairs] == [0, 1]).all()
+    assert np.abs(np.diff(values[pairs])).max() <= 0.01
+    by_colour = audit.score_of(scores_of(labels, values <= 0.65), "m", pairs.ravel())
+    assert by_colour["low"] <= 0.5 <= by_colour["high"]
+    by_shape = audit.score_of(scores_of(labels, labels), "m", pairs.ravel())
+    assert by_shape["mean"] == 1
+
+
+def test_no_pairing_has_more_pairs():
+    """Early at 1, 2, 3 and late at 2, 3, 4: matched within 1, all three find a partner."""
+    assert len(audit.matched_pairs([1, 2, 3, 2, 3, 4], [0, 0, 0, 1, 1, 1], 1)) == 3
+    assert audit.matched_pairs([1.0, 2.0], [0, 1]).shape == (0, 2)
+
+
+def test_without_catalogue_colours_the_stamp_has_one():
+    images = np.zeros((2, 3, 24, 24), np.float32) + 0.3  # a sky that must not count
+    images[:, :, 10:14, 10:14] += np.reshape([1.0, 1.0, 1.0], (3, 1, 1))
+    images[1, 0, 10:14, 10:14] += 1.512  # g is 1 mag brighter than r
+    catalog = Table({"id": ["a", "b"], "label": [0, 1], "split": ["train"] * 2})
+    values, name = audit.colour(GalaxySet(images, catalog, CARD))
+    assert values == pytest.approx([0, -1], abs=0.01) and "stamp" in name
+    one = GalaxySet(images[:, :1], catalog, CARD | {"bands": ["r"]})
+    with pytest.raises(ValueError, match="one band has no colour"):
+        audit.colour(one)
+
+
+def test_bins_hold_the_same_number_of_galaxies_and_find_where_a_method_fails():
+    random = np.random.default_rng(1)
+    labels, values = random.integers(2, size=1200), random.random(1200)
+    wrong_when_faint = np.where(values > 0.75, 1 - labels, labels)
+    values[:10] = np.nan
+    table = audit.score_bins(scores_of(labels, wrong_when_faint), ["m"], values, n_bins=4)
+    assert table["mean"].tolist() == pytest.approx([1, 1, 1, 0], abs=0.05)
+    assert np.ptp(table["n_galaxies"]) <= 1 and table["n_galaxies"].sum() == 1190
+    assert len(audit.score_bins(scores_of(labels, labels), ["m"], np.full(1200, np.nan))) == 0
+    few = audit.score_bins(scores_of(labels[:50], labels[:50]), ["m"], values[10:60], n_bins=9)
+    assert len(few) == 2, "no bin with fewer than 20 galaxies"
+
+
+def test_who_sees_through_noisy_labels_is_better_against_the_truth():
+    random = np.random.default_rng(2)
+    truth = random.integers(2, size=2000)
+    labels = np.where(random.random(2000) < 0.1, 1 - truth, truth)
+    table = audit.against_truth(scores_of(labels, truth), truth)
+    row = table[0]
+    ceiling = np.mean(truth == labels)
+    assert row["labels"] == pytest.approx(ceiling) and row["truth"] == 1
+    assert row["gain_low"] > 0.05, "beyond doubt"
+    parrot = audit.against_truth(scores_of(labels, labels), truth)[0]
+    assert parrot["gain_high"] < 0 and parrot["labels"] == 1
+
+
+def test_a_property_is_found_where_it_is_and_not_where_it_is_not():
+    random = np.random.default_rng(3)
+    x = random.normal(size=(600, 8))
+    half = x[:, 0] + random.normal(size=600)  # half of its variance is in x
+    found = audit.nuisance_r2(x, half)
+    assert found["low"] < 0.5 < found["high"] and found["mean"] == pytest.approx(0.5, abs=0.08)
+    assert audit.nuisance_r2(x, random.normal(size=600))["mean"] < 0.02
+    assert audit.nuisance_r2(x, half * 100 + 7)["mean"] == pytest.approx(found["mean"])
+    circle = np.hypot(x[:, 0], x[:, 1])
+    flat = x[:, :2]
+    assert audit.nuisance_r2(flat, circle)["mean"] < 0.05, "no line finds a radius"
+    cosine = flat[:, 0] / circle  # neighbours by direction find the direction
+    assert audit.nuisance_r2(flat, cosine, kind="knn")["mean"] > 0.95
+
+
+def test_what_is_constant_or_unknown_has_no_r2():
+    x = np.random.default_rng(4).normal(size=(100, 3))
+    assert np.isnan(audit.nuisance_r2(x, np.ones(100))["mean"])
+    values = np.where(np.arange(100) < 90, np.nan, 1.0 * np.arange(100))
+    assert audit.nuisance_r2(x, values)["n_galaxies"] == 10
+    with pytest.raises(ValueError, match="as many"):
+        audit.nuisance_r2(x, values[:5])
+
+
+def test_nuisances_of_stamps_count_neighbours_and_noise():
+    random = np.random.default_rng(5)
+    y, x = np.mgrid[:32, :32] - 15.5
+    galaxy = np.exp(-(x**2 + y**2) / 8)
+    star = np.exp(-((x - 9) ** 2 + (y - 9) ** 2) / 2)
+    light = np.stack([galaxy, galaxy + star])[:, None].repeat(3, 1)
+    images = np.concatenate([light, light]).astype(np.float32)
+    noise = random.normal(size=images.shape).astype(np.float32)
+    images[:2] += 0.002 * noise[:2]
+    images[2:] += 0.02 * noise[2:]
+    catalog = Table({"id": list("abcd"), "label": [0] * 4, "split": ["test"] * 4})
+    catalog["psf_fwhm"] = [1.0, 2.0, 3.0, 4.0]
+    found = audit.nuisances(GalaxySet(images, catalog, CARD), [0, 1, 2, 3])
+    assert set(found) == {"psf_fwhm", "sky_noise", "neighbour_light", "n_neighbours"}
+    assert found["n_neighbours"].tolist() == [0, 1, 0, 1]
+    share = star.sum() / (star + galaxy).sum()
+    assert found["neighbour_light"][1] == pytest.approx(share, abs=0.03)
+    assert found["neighbour_light"][0] == 0
+    assert np.diff(found["sky_noise"])[1] == pytest.approx(1, abs=0.15), "ten times the noise"
