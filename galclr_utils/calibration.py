@@ -99,8 +99,8 @@ def calibration(labels, p_late, seeds, draws, n_resamples: int = 1000) -> dict:
     """Return the calibration error and the Brier score of a method's runs.
 
     The Brier score is the mean squared distance of probability and truth (Brier 1950, for one
-    class): 0 is perfect, 0.25 is what always saying one half costs. It rewards being right and being
-    calibrated at once.
+    class): 0 is perfect, 0.25 is what always saying one half costs. It rewards being right and
+    being calibrated at once.
 
     A finite test set gives even perfect probabilities a calibration error above 0. How much is
     found by drawing the labels from the probabilities themselves: ``ece_chance``.

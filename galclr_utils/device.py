@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
 from collections.abc import Callable
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from galclr_utils.checks import choice
 
@@ -97,3 +99,23 @@ def keep_memory(keep: bool = True) -> None:
     mallopt(M_MMAP_MAX, 0 if keep else 65_536)
     mallopt(M_MMAP_THRESHOLD, 32 * 2**20)
     mallopt(M_TRIM_THRESHOLD, 2_000_000_000 if keep else 64 * 2**20)
+
+
+@contextlib.contextmanager
+def one_thread():
+    """Compute on one thread inside the block.
+
+    Small matrices are done before a second thread has woken up, and where another process has its
+    core, each step waits for it: probes of a second then take a minute.
+
+    >>> with one_thread():
+    ...     torch.get_num_threads()
+    1
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from astropy.table import Table
+from matplotlib.ticker import MaxNLocator
 
 from galclr_utils.atlas import PROPERTIES
 from galclr_utils.plates import Plate, canvas, source_tag
@@ -99,15 +100,14 @@ def bars(table: Table) -> str:
     Args:
         table: rows method, n_seeds, n_runs.
 
-    >>> bars(Table(rows=[("a", 2, 6), ("b", 2, 2)], names=("method", "n_seeds", "n_runs")))
-    'Bars are 95% intervals over test galaxies, label draws (one only for b) and 2 pretraining seeds'
+    >>> runs = Table(rows=[("a", 2, 6), ("b", 2, 2)], names=("method", "n_seeds", "n_runs"))
+    >>> bars(runs).partition(", ")[2]
+    'label draws (one only for b) and 2 pretraining seeds'
     """
-    if "n_runs" not in table.colnames:
-        return "Bars are 95% intervals over label draws and galaxies"
-    once = [row["method"] for row in table if row["n_runs"] == row["n_seeds"]]
-    draws = f"label draws (one only for {', '.join(dict.fromkeys(once))})" if once else "label draws"
+    once = dict.fromkeys(row["method"] for row in table if row["n_runs"] == row["n_seeds"])
+    alone = f" (one only for {', '.join(once)})" if once else ""
     seeds = covered(int(max(table["n_seeds"])))
-    return f"Bars are 95% intervals over test galaxies, {draws} and {seeds}"
+    return f"Bars are 95% intervals over test galaxies, label draws{alone} and {seeds}"
 
 
 def height_of(table: Table) -> float:
@@ -133,7 +133,7 @@ def colour_groups(table: Table, card: dict, border: float, name: str) -> Plate:
         dots(axis, table)
         axis.axvline(0.5, color="0.6", lw=1, ls="--")
         axis.set(xlabel="share of right answers", xlim=(-0.02, 1.02))
-        legend(figure, axis)
+        legend(figure, axis, columns=2)
     sizes = {row["group"]: int(row["n_galaxies"]) for row in table}
     counts = ", ".join(f"{n} {group}" for group, n in sizes.items())
     return Plate(
@@ -161,7 +161,8 @@ def without_colour(table: Table, card: dict) -> Plate:
         dots(right, changed, columns)
         right.axvline(0, color="0.5", lw=1)
         right.set_xlabel(f"change against {first}")
-        legend(figure, left)
+        right.xaxis.set_major_locator(MaxNLocator(5))
+        legend(figure, left, columns=4)
     return Plate(
         figure,
         "fig-without-colour",

@@ -67,10 +67,10 @@ class Journal:
                 "journal: got a data set that was never saved, expected one whose pixels have a "
                 "hash: use galaxies.save(folder) first, or leave the journal out"
             )
-        labels = digest(galaxies.labels[galaxies.indices("train")])  # some methods choose from all
-        return cls(
-            Path(folder), {"data": data_key(galaxies), "labels": labels, "test": digest(test)}
-        )
+        shared = {"data": data_key(galaxies), "test": digest(test)}
+        # some methods choose from all training galaxies what is labelled
+        shared["train_labels"] = digest(galaxies.labels[galaxies.indices("train")])
+        return cls(Path(folder), shared)
 
     def key(self, **inputs) -> str:
         """Return the name of a run: the hash of all that decides its result."""

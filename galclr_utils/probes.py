@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from galclr_utils import metrics
 from galclr_utils.checks import choice, number
+from galclr_utils.device import one_thread
 
 KINDS = ("fully connected", "logistic", "knn", "svm")
 EPOCHS = 60  # of the fully connected probe
@@ -173,7 +174,8 @@ def fit_probe(kind: str, x_train, y_train, x_test, seed: int = 0) -> np.ndarray:
     if kind == "knn":
         return metrics.knn_p_late(x_train, y_train, x_test, k=min(15, len(y_train) // 4 * 2 + 1))
     fits = {"fully connected": fully_connected, "logistic": logistic, "svm": support_vectors}
-    return fits[kind](x_train, y_train, x_test, seed)
+    with one_thread():
+        return fits[kind](x_train, y_train, x_test, seed)
 
 
 def logistic(x_train, y_train, x_test, seed: int = 0) -> np.ndarray:

@@ -22,6 +22,7 @@ from galclr_utils import metrics
 from galclr_utils.checks import choice, number, numbers
 from galclr_utils.comparison import runs_of, shared_runs
 from galclr_utils.dataset import GalaxySet
+from galclr_utils.device import one_thread
 from galclr_utils.probes import Method, fit_seed, small_network, stratified_order
 from galclr_utils.provenance import progress
 
@@ -72,7 +73,8 @@ def fit_regression(kind: str, x_train, t_train, x_test, seed: int = 0) -> np.nda
         )
     centre, scale = t_train.mean(), t_train.std() or 1.0
     fit = _ridge if kind == "ridge" else _network
-    found = fit(x_train, (t_train - centre) / scale, x_test, seed)
+    with one_thread():
+        found = fit(x_train, (t_train - centre) / scale, x_test, seed)
     return (found * scale + centre).astype(np.float32)
 
 

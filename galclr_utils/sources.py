@@ -146,7 +146,7 @@ def prepare(
     card_file = folder / "card.json"
     if card_file.exists() and read_json(card_file).get("made_from") == made_from:
         return GalaxySet.load(folder)
-    sources = _open_all(asked, workers)
+    sources = open_all(asked, workers)
     cut = ("crop_px", "image_size_px", "test_split", "n_galaxies", "val_fraction", "test_fraction")
     with whole_folder(folder) as part:
         card = {"seed": asked["seed"], "made_from": made_from}
@@ -172,7 +172,7 @@ def _fingerprint(path: str) -> str:
     return hashlib.sha256(repr(found).encode()).hexdigest()
 
 
-def _open_all(asked: dict, workers: int) -> list[Source]:
+def open_all(asked: dict, workers: int) -> list[Source]:
     """Open the source and the unlabelled one beside it; they must be alike and fit the binning."""
     if asked["source"] != "simulated":
         main = open_source(*(asked[k] for k in ("source", "source_path", "catalog_path", "units")))

@@ -120,7 +120,7 @@ def affordable(name, asked):
 
 budgets = affordable("label_budgets", label_budgets)
 slow_budgets = affordable("network_budgets", network_budgets)
-purchases = affordable("purchase_budgets", purchase_budgets)
+purchases = affordable("purchase_budgets", purchase_budgets) or [len(train)]
 slow_draws = number("n_network_draws", n_network_draws, 0, 10_000, integer=True)
 n_draws = {"logistic": n_label_draws, "kNN": n_label_draws}
 n_draws |= {"fully connected": n_trained_draws, "SVM": slow_draws}
@@ -205,7 +205,7 @@ for title, reason in reasons.items():
 # The slow ones, where they are asked for:
 
 # %%
-networks, made_of = {}, code_key(supervised, selftrain, probes, transforms, encoders)
+networks, made_of = {}, code_key(supervised, transforms, encoders)
 recipe = {"epochs": supervised_epochs, "min_steps": supervised_steps, "precision": precision}
 made_of += f" {recipe} {views.settings}"
 if slow_draws:
@@ -220,7 +220,9 @@ if slow_draws:
         teacher = probe(flat, "fully connected")
         networks[f"{title} self-trained"] = selftrain.SelfTrained(teacher, student, epochs=1)
         for kind in ("fine-tuned", "self-trained"):
-            inputs[f"{title} {kind}"] = {s: f"{made_of} {digest(h[title][s])}" for s in seeds}
+            of_kind = code_key(selftrain, probes) if kind == "self-trained" else ""
+            made = {s: f"{made_of} {of_kind} {digest(h[title][s])}" for s in seeds}
+            inputs[f"{title} {kind}"] = made
 
 # %%
 if slow_draws:
@@ -524,7 +526,8 @@ plates.show(judged) if both else print("nothing to be judged")
 #   $p_\text{late}$ being nearest to one half.
 #
 # A buyer does not know the classes. If the first galaxies are all of one type, there is no classifier to be
-# trained, and he has to buy on until the other turns up. What each pays for is the label of a galaxy; what is
+# trained, and he has to buy on until the other turns up: he may then see a few labels more than the table
+# says. What each pays for is the label of a galaxy; what is
 # measured is a logistic probe that learned from what he bought, on the same test galaxies.
 
 # %%

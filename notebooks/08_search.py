@@ -60,6 +60,7 @@ from galclr_utils import (
     plates,
     search,
 )
+from galclr_utils.calibration import wilson
 from galclr_utils.checks import number
 from galclr_utils.duplicates import near_identical
 from galclr_utils.embedding import load_representation, method_name
@@ -80,7 +81,7 @@ if len(rows) < 20:
     raise ValueError(f"test split: got {len(rows)} galaxies, expected at least 20")
 stamps, labels = galaxies.images[rows], galaxies.labels[rows]
 two_types = len(np.unique(labels[labels >= 0])) == 2
-print(f"{len(rows)} test galaxies to search, {len(usual)} training galaxies as the usual")
+print(f"{len(rows)} test galaxies to search, {len(usual)} training galaxies: the usual")
 
 # %% [markdown]
 # ## Three spaces to search in
@@ -112,7 +113,8 @@ near = {space: x - centre[space] for space, x in spaces.items()}
 # %% [markdown]
 # ## Which galaxies look like this one?
 #
-# With `query_id` you choose the galaxy. Without it a few are taken that differ much from each other.
+# With `query_id` you choose the galaxy. Without it, and where the catalogue can tell, a late type seen from
+# the side, one seen from above and an early type are taken; else galaxies that lie far from each other.
 
 # %%
 if query_id:
@@ -121,6 +123,8 @@ else:
     places = search.examples(galaxies, rows, near[name])
     chosen = {title: int(rows[place]) for title, place in places.items()}
 asked = list(chosen.values())
+
+# %%
 own = np.array([np.flatnonzero(rows == row).max(initial=-1) for row in asked])
 alike = {}
 for space, embed in describe.items():
@@ -211,7 +215,7 @@ findings.differences_plate(apart, n_near, galaxies.card).save(run)
 # %%
 if "T-type" in known:
     t = known["T-type"]
-    apart_t = np.nanmean(np.abs(t[:, None] - t[None]))
+    apart_t = search.from_strangers(t[np.isfinite(t)]).mean()
     print(f"two strangers differ by {apart_t:.2f} T-types, neighbours")
     for space, found in apart.items():
         print(f"  in {space}: by {apart_t * found['T-type'][0]:.2f}")
@@ -236,13 +240,21 @@ else:
 some = np.arange(min(number("n_again", n_again, 1, 10**6, integer=True), len(rows)))
 again = search.copies(stamps[some], galaxies.card["sky_rms"], seed)
 seen = {s: {k: embed(x) for k, x in again.items()} for s, embed in describe.items()}
+
+
+def told_share(hits):
+    low, high = wilson(hits.mean(), len(hits))
+    return f"{hits.mean():.3f} [{low:.3f}, {high:.3f}]"
+
+
+# %%
 place, lines = {}, []
 for kind in list(again)[:4]:
     for space in describe:
         rank = search.rank_of_own(seen[space][kind] - centre[space], near[space], some)
         place[kind, space] = rank
-        at_1, at_10 = (told(search.mean_curve((rank <= k) * 1.0)) for k in (1, 10))
-        lines.append((kind, space, at_1, at_10, int(np.median(rank))))
+        ends = (told_share(rank <= k) for k in (1, 10))
+        lines.append((kind, space, *ends, int(np.median(rank))))
 names = ("copy", "space", "first", "among the first ten", "median place")
 plates.show(Table(rows=lines, names=names))
 
@@ -255,7 +267,8 @@ for kind in list(again)[:4]:
     print(f"found first, {name} minus PCA-64, {kind}: {told(gaps[kind], '+')}")
 
 # %% [markdown]
-# **How to read it.** The encoder was trained to take two views of a galaxy for one, so this is its own task,
+# **How to read it.** (In brackets are Wilson's intervals of the shares, which stay open where all are found.)
+# The encoder was trained to take two views of a galaxy for one, so this is its own task,
 # on galaxies that it has not seen. Principal components are hardly moved by noise or a little blur,
 # since these average out over many pixels, and are thrown off by a turn. The network with random weights
 # sees all eight orientations, as the trained one does, so what separates the two is the training.
@@ -271,14 +284,13 @@ for kind in list(again)[:4]:
 # %%
 def tell_pairs(pairs):
     true = pairs[pairs[:, 1] - pairs[:, 0] == len(rows), 0]
-    hit = np.isin(some, true) * 1.0
-    return told(search.mean_curve(hit)), len(pairs) - len(true)
+    return told_share(np.isin(some, true)), len(pairs) - len(true)
 
 
 val = atlas.choose(galaxies.indices("val"), n_search, seed)
-others = {name: h[val], "PCA-64": pixels.embed(galaxies.images[val])} if len(val) > 1 else {}
 limit = {}
-for space, x in others.items():
+for space in (name, "PCA-64") if len(val) > 1 else ():
+    x = h[val] if space == name else pixels.embed(galaxies.images[val])
     limit[space] = search.closest_pairs(x - centre[space], 1)[1][0]
 
 # %%
@@ -344,6 +356,8 @@ mixed, lines = {}, []
 for ranking, (galaxy, by_kind) in rankings.items():
     mixed[ranking] = oddities.found(galaxy[clean], oddities.in_turn(by_kind))
 hero = f"{name}: Mahalanobis"
+
+# %%
 for ranking, curves in mixed.items():
     gap = mixed[hero]["average_precision"] - curves["average_precision"]
     scores = ("average_precision", "precision_at_k", "auc")
@@ -538,7 +552,7 @@ else:
 # - A search by likeness is a matrix product. What it finds alike depends on the space: count it.
 # - Galaxies observed again are a test with known answers, for any set.
 # - A ranking by strangeness is judged by what was planted, beside plain statistics. What a network has been taught
-#   to ignore it will not find.
+#   to ignore it may not find.
 #
 # Next: {ref}`ch-results`.
 
@@ -549,7 +563,7 @@ record["difference"] = {
     space: {title: central_95(curve) for title, curve in found.items()}
     for space, found in apart.items()
 }
-record["found_first"] = {", ".join(key): float(np.mean(r == 1)) for key, r in place.items()}
+record["found_first"] = {", ".join(key): np.mean(r == 1) for key, r in place.items()}
 record["copies"] = {", ".join(key): cells for key, cells in copies_found.items()}
 record["average_precision"] = {
     r: central_95(curves["average_precision"]) for r, curves in mixed.items()

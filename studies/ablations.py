@@ -27,9 +27,9 @@ from pathlib import Path
 
 import derived
 import numpy as np
-from astropy.table import Table, vstack
+from astropy.table import Table
 from judging import Plan, columns, control, judge, roles, spaces, train
-from variants import Variant, variants
+from variants import NEUTRAL, Variant, variants
 
 from galclr_utils.contrast import Settings
 from galclr_utils.dataset import GalaxySet, data_key
@@ -55,9 +55,8 @@ def configuration(variant: Variant, base: dict, plan: Plan, galaxies: GalaxySet,
     names = [name for name in Settings.__dataclass_fields__ if name in base]
     own = {name: base[name] for name in names} | variant.settings
     settings = Settings(**(own | {"epochs": epochs, "seed": seed, "max_minutes": 0}))
-    strengths = {name: base[name] for name in ("zoom", "recentre_px", "band_scaling")}
-    strengths |= {name: base[name] for name in ("seeing_px", "noise", "cutout")}
-    strengths = strengths | {"p": base["probability"]} | variant.strengths
+    strengths = {name: base[name] for name in NEUTRAL}
+    strengths |= {"p": base["probability"]} | variant.strengths
     if variant.stamps.startswith("cut"):
         before = base["binning"]
         finer = before / int(variant.stamps.split()[2])
@@ -119,8 +118,8 @@ class Bench:
         else:
             key = (settings, str(views.settings), variant.stamps, variant.no_rotation, n_train)
             if key not in self.trained:
-                self.trained = {key: (train(galaxies, learn, views, settings), 0.0)}
-                self.trained[key] = self.trained[key][0], time.perf_counter() - began
+                network = train(galaxies, learn, views, settings)
+                self.trained = {key: (network, time.perf_counter() - began)}
             network, seconds = self.trained[key]
             found = spaces(network, galaxies.images[own], variant.orientations)
         row = dict.fromkeys(columns(self.plan), math.nan)
@@ -135,42 +134,32 @@ class Journal:
     """Keep finished rows in one CSV; read it again when the command is called again."""
 
     def __init__(self, file: Path):
-        self.file = file
-        self.table = Table.read(file, format="ascii.csv") if file.exists() else None
+        self.file, self.rows = file, {}
+        for row in Table.read(file, format="ascii.csv") if file.exists() else ():
+            self._put({name: _plain(row[name]) for name in row.colnames})
+
+    def _put(self, row: dict) -> None:
+        row = row | {"variant": str(row["variant"])}
+        self.rows[row["group"], row["variant"], row["seed"]] = row
+
+    @property
+    def table(self) -> Table:
+        """Return all rows, in the order in which they were first made."""
+        return Table(rows=list(self.rows.values()))
 
     def has(self, variant: Variant, seed: int, key: str) -> bool:
         """Tell whether this row is there, made from the same."""
-        return any(
-            (str(r["variant"]), r["group"], r["seed"], str(r["key"]))
-            == (variant.name, variant.group, seed, key)
-            for r in (self.table if self.table is not None else [])
-        )
+        return self.rows.get((variant.group, variant.name, seed), {}).get("key") == key
 
     def same(self, key: str) -> dict | None:
         """Return the numbers of a row with this key, whatever its name: it is the same training."""
-        for r in self.table if self.table is not None else []:
-            if str(r["key"]) == key:
-                return {name: _plain(r[name]) for name in self.table.colnames}
-        return None
+        return next((row for row in self.rows.values() if row["key"] == key), None)
 
     def add(self, row: dict) -> None:
         """Keep a row; one of the same name and seed, made from something else, goes."""
-        new = Table(rows=[row])
-        new["variant"] = new["variant"].astype(str)
-        if self.table is not None:
-            old = self.table.copy()
-            for name in ("variant", "key"):
-                old[name] = np.asarray(old[name]).astype(str)
-            gone = [
-                str(r["variant"]) == row["variant"]
-                and r["group"] == row["group"]
-                and r["seed"] == row["seed"]
-                for r in old
-            ]
-            new = vstack([old[~np.array(gone)], new], metadata_conflicts="silent")
-        self.table = new
+        self._put(row)
         with whole_file(self.file) as part:
-            new.write(part, format="ascii.csv", overwrite=True)
+            self.table.write(part, format="ascii.csv", overwrite=True)
 
 
 def _plain(value):
@@ -183,11 +172,9 @@ def publish(journal: Journal, folder: Path, bench: Bench, name: str) -> None:
     record = {"name": name, "simulated": bool(card.get("simulated")), "source": card["source"]}
     record |= {"plan": bench.plan.__dict__, "base": bench.base, "n_asked": len(parts.asked)}
     record |= {"n_pool": len(parts.pool), "n_learn": len(parts.learn)}
-    record |= {
-        "score": "balanced accuracy",
-        "judged_on": "labelled galaxies outside the test split",
-    }
-    table = journal.table.copy()
+    record["score"] = "balanced accuracy"
+    record["judged_on"] = "labelled galaxies outside the test split"
+    table = journal.table
     table.remove_column("key")
     write_study(folder, {"rows": table}, record | {"provenance": run_record(0)})
 

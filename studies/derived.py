@@ -116,7 +116,7 @@ def raw_stamps(run: Path, galaxies: GalaxySet) -> np.ndarray:
     row_of, side = {name: k for k, name in enumerate(names)}, galaxies.card["raw_stamp_px"]
     raw = np.zeros((len(names), galaxies.images.shape[1], side, side), np.float16)
     found = np.zeros(len(names), bool)
-    for source in sources._open_all(asked, workers=1):
+    for source in sources.open_all(asked, workers=1):
         for images, rows in source.blocks():
             own = [(row_of.get(str(name), -1), j) for j, name in enumerate(rows["id"])]
             here = np.array([(k, j) for k, j in own if k >= 0], int).reshape(-1, 2)

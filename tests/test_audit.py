@@ -89,6 +89,7 @@ def test_bins_hold_the_same_number_of_galaxies_and_find_where_a_method_fails():
     assert table["mean"].tolist() == pytest.approx([1, 1, 1, 0], abs=0.05)
     assert np.ptp(table["n_galaxies"]) <= 1 and table["n_galaxies"].sum() == 1190
     assert len(audit.score_bins(scores_of(labels, labels), ["m"], np.full(1200, np.nan))) == 0
+    assert set(table["n_runs"]) == {1}
     few = audit.score_bins(scores_of(labels[:50], labels[:50]), ["m"], values[10:60], n_bins=9)
     assert len(few) == 2, "no bin with fewer than 20 galaxies"
 
@@ -119,6 +120,19 @@ def test_a_property_is_found_where_it_is_and_not_where_it_is_not():
     assert audit.nuisance_r2(flat, circle)["mean"] < 0.05, "no line finds a radius"
     cosine = flat[:, 0] / circle  # neighbours by direction find the direction
     assert audit.nuisance_r2(flat, cosine, kind="knn")["mean"] > 0.95
+
+
+def test_every_property_is_asked_of_every_space():
+    x = np.random.default_rng(6).normal(size=(200, 3))
+    table = audit.nuisance_table({"all": x, "none": 0 * x}, {"first": x[:, 0], "same": x[:, 0] * 0})
+    found = {(r["group"], r["method"]): r["mean"] for r in table}
+    assert found["first", "all"] > 0.99 and found["first", "none"] < 0.01
+    assert np.isnan(found["same", "all"]) and len(found) == 4
+
+
+def test_a_group_without_galaxies_has_no_score():
+    empty = audit.score_groups(scores_of([0, 1], [0.2, 0.9]), ["m"], {"none": [False, False]})
+    assert np.isnan(empty["mean"][0]) and empty["n_galaxies"][0] == 0 and empty["n_runs"][0] == 1
 
 
 def test_what_is_constant_or_unknown_has_no_r2():

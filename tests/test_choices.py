@@ -1,5 +1,8 @@
 """A difference means something only beyond what a seed does; the figures say what the rows say."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -80,10 +83,8 @@ def test_one_seed_of_the_base_allows_no_verdict():
     assert np.isnan(table["knn_chance"][0]) and table["knn_says"][0] == "not told apart"
 
 
-def test_spaces_are_judged_each_by_its_own_base():
-    rows = made_up({("zoom", "1"): 0.0}, noise=0)
-    rows["knn_z"] -= 0.1
-    assert differences.differences(rows, "_z")["knn"][0] == pytest.approx(0)
+def test_without_a_base_nothing_differs():
+    rows = made_up({("zoom", "1"): 0.0})
     with pytest.raises(ValueError, match="got none of the base"):
         differences.differences(rows[-1:])
 
@@ -92,7 +93,8 @@ def test_tables_list_the_best_first_and_may_be_empty(study):
     helped = differences.listed(study, "helped")
     assert list(helped["value"]) == ["1"] and helped["kNN, 1000 labels"][0] > 3
     assert len(differences.listed(study, "mixed")) == 0
-    assert repr(choices.Plate and differences.base_scores(study)["space"][0])
+    scores = differences.base_scores(study)
+    assert list(scores["space"]) == ["h", "pooled", "z"] and "±" in scores["kNN, 1000 labels"][0]
     with pytest.raises(ValueError, match="did you mean 'helped'"):
         differences.listed(study, "help")
 
@@ -106,6 +108,19 @@ def test_figures_say_what_the_rows_say(study):
     assert "1000: 0.7" in choices.growth(study).alt
     for made in (plate, choices.spaces(study), choices.growth(study)):
         assert made.png()[:4] == b"\x89PNG"
+
+
+def test_no_two_figures_of_the_book_share_a_name():
+    """They are files of one folder, so that the later would replace the earlier."""
+    sources = Path(choices.__file__).parent.glob("*.py")
+    names = re.findall('^ *"(fig-[a-z0-9-]+)",$', "".join(p.read_text() for p in sources), re.M)
+    assert len(names) > 20 and sorted(names) == sorted(set(names))
+
+
+def test_without_repeats_no_band_is_claimed(study):
+    one = differences.differences(made_up({("zoom", "1"): 0.2}, n_base=1))
+    plate = choices.dots(differences.Study(study.rows, study.record, one), ["zoom"], "fig-x")
+    assert "no difference can be told" in plate.caption and "band" not in plate.caption
 
 
 def test_without_what_is_drawn_there_is_no_figure(study):

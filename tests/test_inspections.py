@@ -9,13 +9,16 @@ from galclr_utils import calibration, inspections, trust
 CARD = {"units": "display", "bands": ["g", "r", "i"], "simulated": True}
 
 
+ONCE = {"n_seeds": 1, "n_runs": 1}
+
+
 def rows(groups, methods, **columns):
     pairs = [(g, m) for g in groups for m in methods]
     table = Table(rows=pairs, names=("group", "method"))
     mean = np.linspace(0.5, 0.9, len(pairs))
     for name, value in {"mean": mean, "low": mean - 0.1, "high": mean + 0.1}.items():
         table[name] = value
-    for name, value in columns.items():
+    for name, value in (ONCE | columns).items():
         table[name] = value
     return table
 
@@ -29,12 +32,14 @@ def made():
     for name in ("mean", "low", "high"):
         changed["change" + {"mean": ""}.get(name, f"_{name}")] = changed[name] - 0.8
     steps = [(s, n, 0.1, -3.0) for s in ("zoom", "noise") for n in ("trained", "random weights")]
+    steps[0] = ("zoom", "trained", 0.1, np.nan)
     labels = np.tile([0, 1], 50)
     p = np.where(labels == 1, 0.8, 0.3)[None] + np.linspace(-0.2, 0.15, 100)
     found = calibration.calibration(labels, p, [0], [0], 20)
     bins = rows(["x"], methods, centre=[1.0, 1.0])
     noisy = Table({"method": ["m", "n"], "labels": [0.8, 0.9], "truth": [0.85, 0.85]})
     noisy["gain_low"], noisy["gain_high"] = [0.01, -0.1], [0.1, -0.01]
+    noisy["n_seeds"], noisy["n_runs"] = 1, [5, 1]
     for name in ("labels", "truth"):
         noisy[f"{name}_low"], noisy[f"{name}_high"] = noisy[name] - 0.02, noisy[name] + 0.02
     night = rows(["as observed", "x2"], methods, level=[1.0, 1.0, 2.0, 2.0])
@@ -77,6 +82,7 @@ def test_texts_come_from_the_data(made):
     assert "above 0.65" in made["groups"].caption
     assert "1 of 2 methods agree with the truth more often" in made["truth"].caption
     assert "1 less often" in made["truth"].caption and "0.930" in made["truth"].caption
+    assert "label draws (one only for n) and one pretraining seed" in made["truth"].caption
     assert "probe re-fitted, 0.70" in made["night"].alt
     assert "lowest" in made["property"].alt and "r [mag]" in made["property"].alt
 

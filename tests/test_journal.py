@@ -82,7 +82,8 @@ def test_labels_that_were_not_drawn_count_too(tmp_path):
     galaxies, other = made(), made()
     train, test = (galaxies.labelled(split) for split in ("train", "test"))
     other.catalog["label"][train[-1]] = 1 - other.catalog["label"][train[-1]]
-    keys = [Journal.of(tmp_path, g, test).key(method="buyer") for g in (galaxies, made(), other)]
+    run = {"method": "buyer", "labels": "those of the draw"}
+    keys = [Journal.of(tmp_path, g, test).key(**run) for g in (galaxies, made(), other)]
     assert keys[0] == keys[1] != keys[2]
 
 

@@ -189,6 +189,7 @@ def test_05_probes_scores_every_method_on_the_same_galaxies(smoke):
     assert set(scores.table["method"]) == expected
     assert set(scores.table["split"]) == {"test"}
     budgets = {m: set(scores.table["n_labels"][scores.table["method"] == m]) for m in expected}
+    assert budgets.pop("morphology + SVM") == {40}, "slow: small budgets only"
     assert set(map(tuple, map(sorted, budgets.values()))) == {(40, 256)}
     majority = scores.table[scores.table["method"] == "majority"]
     assert set(majority["balanced_accuracy"]) == {0.5}
@@ -214,6 +215,7 @@ def test_07_audit_states_the_ceiling_and_poison_hurts(smoke):
     truth = np.asarray(galaxies.catalog["true_label"])[test]
     assert found["ceiling"] == pytest.approx(np.mean(truth == galaxies.labels[test]))
     assert {"groups", "nuisances", "invariance", "calibration", "abstention"} <= set(found)
+    assert found["poisoned"]["0.5"] < found["poisoned"]["0"], "labels drawn by lot teach nothing"
 
 
 def test_08_search_finds_copies_and_is_judged_beside_controls(smoke):

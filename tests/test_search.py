@@ -116,6 +116,7 @@ def test_neighbours_differ_as_strangers_do_in_what_the_space_does_not_hold(cloud
     assert low < 1 < high
     assert search.difference(cloud[:, :1], cloud[:, 0], metric="euclidean")[0] < 0.1
     gaps = np.abs(stranger[:, None] - stranger)
+    np.testing.assert_allclose(search.from_strangers(stranger), gaps.sum(axis=1) / 299)
     rows = atlas.nearest(cloud, 10)
     near = np.abs(stranger[rows] - stranger[:, None]).mean()
     assert curve[0] == pytest.approx(near / (gaps.sum() / (300 * 299)))
