@@ -214,8 +214,8 @@ def build_model(settings: Settings, encoder: Encoder) -> SimCLR:
 def bank_size(settings: Settings, n_galaxies: int) -> int:
     """Return how many projections are remembered: none in SimCLR.
 
-    At most half of the galaxies: with more, a galaxy would meet its own earlier projection as a
-    stranger.
+    At most half of the galaxies: the more are remembered, the more often a galaxy meets its own
+    earlier projection as a stranger; with all of them, always.
 
     >>> bank_size(Settings(method="moco"), 1000), bank_size(Settings(), 1000)
     (500, 0)

@@ -28,6 +28,7 @@ from galclr_utils.provenance import progress
 
 KINDS = ("ridge", "fully connected")
 ERRORS = ("rmse", "bias", "mae", "r2", "scatter")
+TITLES = dict(zip(ERRORS, ("RMSE", "bias", "MAE", "R²", "scatter"), strict=True))
 PENALTIES = 10.0 ** np.arange(-2, 5)
 MAD_TO_SIGMA = 1.4826  # of a Gaussian
 
@@ -321,7 +322,8 @@ def grid(summary: Table) -> Table:
     star = ["*" if n == 1 else "" for n in summary["n_runs"]]
     for name in ERRORS:
         cells = zip(*(summary[f"{name}{end}"] for end in ("", "_low", "_high")), star, strict=True)
-        columns[name] = [f"{value:.2f} [{low:.2f}, {high:.2f}]{s}" for value, low, high, s in cells]
+        texts = [f"{value:.2f} [{low:.2f}, {high:.2f}]{s}" for value, low, high, s in cells]
+        columns[TITLES[name]] = texts
     return Table(columns)
 
 

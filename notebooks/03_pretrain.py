@@ -442,8 +442,8 @@ plates.show(table)
 
 # %% [markdown]
 # **How to read it.** In SimCLR strangers are paid for with memory, in MoCo they are there from the first row
-# on. The bank is never larger than half of the galaxies: with more, a galaxy would meet its own earlier
-# key as a stranger.
+# on. The bank is never larger than half of the galaxies: the larger it is, the more often a galaxy
+# meets its own earlier key as a stranger.
 #
 # How old is what MoCo remembers? And how far is the copy from the network, which it is to stand for?
 
@@ -463,7 +463,8 @@ charts.memory(*remembered, history, galaxies.card).save(run)
 # One thing can go wrong. Batch norm lets the galaxies of a batch know of each other, and
 # in MoCo the partner comes from the query's own batch while the strangers come from others. A network might
 # tell them apart by that, not by the galaxy. The original shuffles galaxies between GPUs against it
-# {cite}`he2020momentum`. One device has nobody to shuffle with: do not make the batches very small.
+# {cite}`he2020momentum`. One device has nobody to shuffle with. The smaller a batch, the more its statistics give
+# away, so do not make it very small.
 #
 # ## What the training has done
 #
@@ -656,7 +657,7 @@ if (kinds >= 0).all() and same.any() and other.any():
 # - SimCLR takes the strangers from the batch, MoCo from a memory that a slow copy of the network fills.
 # - The partner pulls, strangers push, and the temperature says how many of them count.
 # - Loss is not quality. Watch kNN accuracy on validation galaxies, and the spread.
-# - Keep $h$, as the original does, and average it over orientations.
+# - $h$ is kept, as in the original, and averaged over orientations; whether it beats $z$ has to be measured.
 #
 # Next: {ref}`ch-umap`.
 

@@ -157,9 +157,10 @@ for name, space in {"PCA-64": pca, "random weights": untrained, learned: h}.item
 # ### The classical way
 #
 # Before networks, a {term}`support vector machine` (SVM) on measured numbers was the usual way
-# {cite}`huertascompany2011revisiting`. It draws a curved border as far from both types as it can, and a
-# curve fitted to held-out labels makes probabilities of the distances from it. It gets three kinds of
-# numbers here: the catalogue's, the principal components, and shapes that are measured on the stamp.
+# {cite}`huertascompany2011revisiting`. It draws a curved border as far from both types as it can.
+# Cross-validation within the budget chooses how curved it is, and makes probabilities of the distances from it.
+# It gets three kinds of numbers here: the catalogue's, the principal components, and shapes that are measured
+# on the stamp.
 
 # %%
 for name in ("catalogue", "PCA-64"):
@@ -219,7 +220,7 @@ print(f"{len(scores.table)} runs in probes/scores.csv")
 # *Balanced* accuracy is the mean of the accuracies on early and late types, so it cannot be raised by
 # preferring the commoner one. In brackets are 95 per cent intervals. With all labels the draws are the same
 # labels, and the runs of a probe differ only in what is random in it. A star marks a single run: its
-# interval comes from the test galaxies alone.
+# interval comes from the test galaxies alone. A dash: not run with so many labels.
 
 
 # %%
@@ -312,10 +313,11 @@ plates.show(Table(rows=rows, names=names))
 # late in different places: one is more generous with the name *late* than the other. Then neither score
 # alone says which is better, and it must be said beforehand which mistake costs more.
 #
-# The area under the ROC curve (AUC) does not depend on that line. It is the probability that a late galaxy
-# is given a higher probability of being late than an early one: 0.5 for a coin, 1 if the order is perfect.
-# Here it stands beside the share of galaxies that a method calls late, and the precision and recall of the
-# *late* class, all with the largest budget; a method that was not run with it is left out.
+# The area under the ROC curve ({term}`AUC`) does not depend on that line. It is the probability that a late
+# galaxy is given a higher probability of being late than an early one: 0.5 for a coin, 1 if the order is
+# perfect. Here it stands beside the share of galaxies that a method calls late, and the {term}`precision` and
+# {term}`recall` of the *late* class, all with the largest budget; a method that was not run with it is left
+# out.
 
 
 # %%
@@ -363,7 +365,8 @@ if "true_label" in galaxies.catalog.colnames:
 # Early and late are two halves of a sequence. Its places are the {term}`T-types <T-type>`, and networks have
 # been taught to give them {cite}`dominguezsanchez2018improving`. Do the frozen features know the place, not
 # only the half? Every method now sees *T-types* of galaxies (where all galaxies have both, of those whose
-# labels it saw before) and is asked for a number. Where the catalogue has no T-types, this section is left out.
+# labels it saw before) and is asked for a number. *Ridge* is a linear regression that keeps its coefficients
+# small: the linear probe of this section. Where the catalogue has no T-types, this section is left out.
 
 # %%
 numbered = [regression.known(galaxies, split) for split in ("train", "test")]
@@ -391,9 +394,10 @@ if ask:
 plates.show(regression.grid(of_types)) if ask else None
 
 # %% [markdown]
-# The RMSE is the typical error in steps of T-type, and the bias its mean. The scatter is 1.48 times the median
-# distance from the median error, so that a few gross errors do not count. $R^2$ is the share of the variance
-# that is explained: 0 for who always says the mean. Intervals are as above; a star marks a single training.
+# All but $R^2$ are in steps of T-type. The RMSE is the root of the mean squared error, the bias the mean error,
+# and the MAE the mean error without its sign. The scatter is 1.48 times the median distance from the median
+# error, so that a few gross errors do not count. $R^2$ is the share of the variance that is explained: 0 for
+# who always says the mean. Intervals are as above; a star marks a single training.
 
 # %%
 drawn = [hero, "PCA-64 + fully connected", taught]
@@ -412,7 +416,8 @@ plates.show(Table(rows=rows, names=names)) if rows else print("nothing to compar
 # %% [markdown]
 # **What to see.** A median that is flatter than the dashed line is the mark of a method that is not sure: it
 # moves towards the mean, and the ends of the sequence come out too near. How far apart are the methods,
-# compared with the scatter of each? And do they stand in the order of the first table?
+# compared with the scatter of each? And do they stand in the order of the table of types, at about as many
+# labels? (A positive difference says that the pretrained encoder has the smaller error.)
 #
 # ## Limits
 #
@@ -507,7 +512,7 @@ assert not abs(mean[3] - 0.5) > 6 * scatter[3] / 20**0.5 + 0.1
 # - Paired differences decide who beats whom.
 # - Fewer labels are where a learned representation can show what it is worth.
 #
-# Next: {ref}`ch-results`.
+# Next: {ref}`ch-labels`.
 
 # %% tags=["hide-cell"]
 columns = ("method", "n_labels", "accuracy", "balanced_accuracy")

@@ -126,12 +126,13 @@ n_draws = {"logistic": n_label_draws, "kNN": n_label_draws}
 n_draws |= {"fully connected": n_trained_draws, "SVM": slow_draws}
 
 # %% [markdown]
-# Suppose that one expert needs twenty seconds a galaxy and works seven hours a day. How long for each budget
-# of this chapter?
+# Suppose that one expert needs twenty seconds a galaxy and works seven hours a day. How long does each budget
+# of this chapter take?
 
 # %%
-days = Table({"labels": budgets, "days": [n * 20 / 3600 / 7 for n in budgets]})
-days["days"].format = ".1f"
+days = Table({"labels": budgets, "hours": [n * 20 / 3600 for n in budgets]})
+days["working days"] = days["hours"] / 7
+days["hours"].format = days["working days"].format = ".1f"
 plates.show(days)
 
 # %% [markdown]
@@ -144,16 +145,17 @@ plates.show(days)
 # | method | before the first label | what the labels do |
 # |---|---|---|
 # | pretrained + logistic, kNN, SVM, fully connected | all training pictures, without labels | train a small probe |
-# | pretrained, fine-tuned | the same | train the whole network on |
-# | pretrained, self-trained | the same | train a probe; its answers for the unlabelled teach the network |
+# | pretrained, {term}`fine-tuned <fine-tuning>` | the same | train the whole network further |
+# | pretrained, {term}`self-trained <self-training>` | the same | train a probe; its answers for the unlabelled teach the network |
 # | supervised CNN | nothing | train the whole network |
 # | random weights + ... | nothing | train a small probe |
 # | PCA-64 + ... | all training pictures, linearly | train a small probe |
 # | catalogue, morphology, colour + ... | what astronomers measure | train a small probe |
 #
-# The networks take long, and so does all that is repeated for many draws. In the build of this book only the
-# cheap methods are run at every budget, and the others are taken from {ref}`ch-probes`. The whole grid is a
-# study of its own, which is stored and shown below.
+# The networks take long, and so does all that is repeated for many draws. Unless `n_network_draws` asks for
+# more, only the cheap methods are run at every budget. The others are taken from {ref}`ch-probes`, at the
+# budgets that they have there, and nothing is fine-tuned or self-trained. The whole grid is a study of its own,
+# shown below where it is stored.
 
 # %%
 name = embedding.method_name(run)
@@ -251,7 +253,8 @@ elif (run / "probes" / "scores.csv").exists():
 else:
     print("no scores of 05_probes in this run: the slow methods are missing")
 plain = comparison.summary(scores)
-print(scores)
+n_methods = len(set(scores.table["method"]))
+print(f"{len(scores.table)} runs of {n_methods} methods on {len(test)} test galaxies")
 
 # %% [markdown]
 # ## Where is the line?
@@ -260,9 +263,10 @@ print(scores)
 # it is best for accuracy. But where one type is rare, a classifier has learned that it is rare, and with few
 # labels it has learned little else: it asks for much evidence before it names the rare type. Balanced accuracy,
 # which counts both types alike, then measures the shares of the sample more than the galaxies. So for
-# balanced accuracy all methods of this chapter judge *as if both types were equally common*: the odds are
-# divided by the odds of the labels in the budget {cite}`saerens2002adjusting`. It costs no label, changes no
-# order (the AUC stays), and is done for all alike. What does it change?
+# balanced accuracy all methods judge *as if both types were equally common*, up to {ref}`sec-buying`: the odds
+# are divided by the odds of the labels in the budget {cite}`saerens2002adjusting`. It costs no label, changes
+# no order (the {term}`AUC` stays), and is done for all alike. A probability that is coarse or wrong, such as the
+# vote of a few neighbours, may lose by it. What does it change? (A dash: not run with so many labels.)
 
 # %%
 scores = comparison.even_odds(as_trained := scores, galaxies)
@@ -276,8 +280,7 @@ for n in dict.fromkeys((budgets[0], min(budgets, key=lambda b: abs(b - 100)), bu
         for t in (plain, table)
     ]
     moved = [100 * (found[1].get(m, np.nan) - found[0].get(m, np.nan)) for m in gain["method"]]
-    gain[f"{n} labels"] = moved
-    gain[f"{n} labels"].format = "+.1f"
+    gain[f"{n} labels"] = [f"{x:+.1f}" if np.isfinite(x) else "–" for x in moved]
 late = galaxies.labels[train].mean()
 print(f"{late:.0%} of the training labels are late; gain of balanced accuracy, in points:")
 plates.show(gain)
@@ -294,15 +297,15 @@ efficiency.label_curves(table, galaxies.card, hero).save(run)
 # has learned from few labels all that it will ever learn. Then compare the two that stand out. Is there a
 # crossing: a number of labels below which one is ahead, and above which the other? A crossing would be no
 # surprise. The whole network, taught by labels, can learn things that the pretraining had no reason to keep,
-# but it needs labels for them.
+# but it needs labels for them. The figure in numbers, with a dash where a method was not run:
 
 # %%
 shown = comparison.grid(table)
 plates.show(shown)
 
 # %% [markdown]
-# The same as accuracy, and as AUC, which does not depend on where the line between the types is drawn: the
-# mean of all runs and, behind ±, their scatter (a dash where there is one run).
+# The same as accuracy, with the line at one half, and as {term}`AUC`, which does not depend on the line: the mean
+# of all runs and, behind ±, their scatter (a dash behind it where there is one run).
 
 # %%
 plates.show(comparison.grid(table, "accuracy"))
@@ -347,6 +350,9 @@ areas(table)
 # - the method is above it with its smallest budget already: the saving is *at least* so large; the same, the
 #   other way round, if it is the reference: *at most*;
 # - the method never gets there: the saving is *at most* what its largest budget allows, below 1.
+#
+# In the interval a bound counts for all that it allows, down to 0 or up to infinity. So an interval that begins
+# at 0 says that, in at least one resample in forty, nothing bounded the saving from below.
 
 # %%
 names = set(table["method"])
@@ -369,18 +375,20 @@ plate = headline and efficiency.saving_picture(crossed, headline, galaxies.card)
 plate.save(run) if plate else print("no saving to be drawn")
 
 # %% [markdown]
-# **What to see.** The arrow is the saving, on an axis where equal lengths are equal *factors*. How long is the
-# pale bar? Where curves are flat, a small error in the score becomes a large one in the number of labels: no
-# number of this kind can be sharp. And it depends on the target: here is the whole answer.
+# **What to see.** The arrow is the saving, on an axis where equal lengths are equal *factors*. It may be short,
+# or point the other way. How long is the pale bar? Where curves are flat, a small error in the score becomes a
+# large one in the number of labels: no number of this kind can be sharp. And it depends on the target: here is
+# the whole answer.
 
 # %%
 plate = saved and efficiency.savings(saved, galaxies.card)
 plate.save(run) if plate else print("no savings to be drawn")
 
 # %% [markdown]
-# **What to see.** Does the saving grow or shrink as more is asked? If it falls below 1 at the right end, the
-# method cannot do what the reference can, at any number of labels: a statement as useful as a large saving at
-# the left end.
+# **What to see.** Does the saving grow or shrink as more is asked? Below 1 the method needs more labels than the
+# reference. If it never gets to the target with all labels there are, only a bound is left: a statement as useful
+# as a large saving at an easy target. At the left end a bound may come from the other side, since the reference
+# is above an easy target with its smallest budget already.
 #
 # ### Label by label, in pairs
 
@@ -422,8 +430,9 @@ print(f"{len(scores.table)} runs in labels/runs.csv")
 #
 # :::{admonition} Not computed in this build
 # :class: important
-# What follows, up to {ref}`sec-buying`, was computed earlier and stored with the project, since it takes
-# hours. The first line says from how many galaxies, seeds and runs. The profile `labels` makes it again.
+# What follows, up to {ref}`sec-buying`, takes hours. It is shown from a study that was computed earlier, where
+# one is stored; the first lines say whether, and from how many galaxies, seeds and runs. The profile `labels`
+# makes it.
 # :::
 
 
@@ -468,10 +477,10 @@ plate = drawable and efficiency.savings(grid["saving"], about["card"], "fig-grid
 plate.save(run) if plate else print("no stored study: run the profile labels")
 
 # %% [markdown]
-# **What to see.** The same questions as above, now with all methods at all budgets, and more than one
-# pretraining. Does fine-tuning or self-training lie above the frozen probes where labels are few, where they
-# are many, or nowhere? And the cheap ones in the lower panel: from how many labels on does a picture beat the
-# catalogue?
+# **What to see.** Where the study is stored: the same questions as above, now with all methods at all budgets,
+# and as many pretrainings as those lines say. Does fine-tuning or self-training lie above the frozen probes
+# where labels are few, where they are many, or nowhere? And the cheap ones in the lower panel: from how many
+# labels on does a picture beat the catalogue?
 
 # %%
 rows = [dict(row) for row in grid["differences"]] if "differences" in grid else []
@@ -484,11 +493,11 @@ plate.save(run) if plate else print("no stored study: run the profile labels")
 # %% [markdown]
 # ## MoCo against SimCLR
 #
-# Two ways to pretrain with the same encoder, the same views and the same number of epochs. Is one better? And
-# if no difference is seen, are they *similar*? That is another question. A difference that is "not
-# distinguished from zero" may be large and badly measured. To call two methods similar one has to say
-# beforehand which difference would not matter, here two points, and show that the whole interval lies within
-# {cite}`schuirmann1987comparison`.
+# {term}`MoCo` and {term}`SimCLR` are two ways to pretrain: here with the same encoder, the same views and the
+# same number of epochs. Is one better? And if no difference is seen, are they *similar*? That is another
+# question. A difference that is "not distinguished from zero" may be large and badly measured. To call two
+# methods similar one has to say beforehand which difference would not matter, here two points, and show that
+# the whole interval lies within {cite}`schuirmann1987comparison`.
 
 # %%
 both = found_pairs or [row for row in rows if str(row["a"]).startswith("MoCo")]
@@ -508,9 +517,9 @@ judged["points against SimCLR"].format = "+.1f"
 plates.show(judged) if both else print("nothing to be judged")
 
 # %% [markdown]
-# **How to read it.** The two verdicts are independent of each other: a method can be *better* and
-# *similar* at once (a small difference, well measured), and *not distinguished* and *undecided* (badly
-# measured). Only *similar* is a reason to take whichever is cheaper.
+# **How to read it.** Where there is a comparison, it gets two verdicts. They answer different questions: a
+# method can be *better* and *similar* at once (a small difference, well measured), and *not distinguished* and
+# *undecided* (badly measured). Only *similar* is a reason to take whichever is cheaper.
 #
 # (sec-buying)=
 # ## Which labels to buy
@@ -527,8 +536,10 @@ plates.show(judged) if both else print("nothing to be judged")
 #
 # A buyer does not know the classes. If the first galaxies are all of one type, there is no classifier to be
 # trained, and he has to buy on until the other turns up: he may then see a few labels more than the table
-# says. What each pays for is the label of a galaxy; what is
-# measured is a logistic probe that learned from what he bought, on the same test galaxies.
+# says. What each pays for is the label of a galaxy; what is measured is a logistic probe that learned from what
+# he bought, on the same test galaxies. The line stays at one half here, as the probe draws it: the shares of the
+# types among bought galaxies are a part of what was bought. So *stratified* stands lower here than the same
+# probe in the tables above, if the new line had helped it.
 
 # %%
 x = level[name]
@@ -562,10 +573,11 @@ bought = comparison.compare_all(sold, versus)
 draw(bought, galaxies.card, "fig-buying").save(run)
 
 # %% [markdown]
-# **What to see.** With the fewest labels the luck of the draw is largest, and a strategy that covers the space
-# can help the most. Uncertain galaxies lie near the border between the types. There the labels themselves are
-# least reliable ({ref}`ch-data`), and a handful of borderline cases does not show a classifier where the types
-# *are*: it is a strategy for those who have labels already. Which panels say so here, and which are undecided?
+# **What to see.** With few labels the luck of the draw is large, and there a strategy that covers the space has
+# most to win. Uncertain galaxies lie near the border between the types. There the labels themselves are least
+# reliable ({ref}`ch-data`), and one may fear that a handful of borderline cases does not show a classifier where
+# the types *are*. Do the points bear that out? Which are undecided? Then look at the AUC: a strategy that gains
+# in balanced accuracy, and not there, has mostly bought a better mix of types.
 #
 # ## Real galaxies
 
@@ -594,21 +606,22 @@ plates.show(Table(rows=rows, names=names)) if rows else print("no stored study o
 #
 # ## Limits
 #
-# - One question, early or late, which colour nearly answers. A rare type would need other budgets.
+# - One question, early or late, and colour alone goes a long way with it. A rare type would need other budgets.
 # - The recipes of all methods were fixed beforehand, some of them on validation galaxies of a simulated
 #   survey. A recipe tuned for each budget could shift any curve; the tuning would cost labels.
 # - The saving is read off mean curves. A single buyer gets a single draw, and the scatter of draws with few
 #   labels is large: see the exercises.
-# - Few seeds: the quantiles of an interval that rests on two or three pretrainings are rough.
+# - Few seeds: with one pretraining its luck is not in the intervals, and with two or three the quantiles are
+#   rough.
 #
 # ## Exercises
 #
 # ```{exercise-start}
 # :label: ex-saving-by-hand
 # ```
-# From the table of balanced accuracies above, compute the label saving of the first method with a ruler and a
-# logarithm: take two methods that have several budgets in common, choose a target between two of them, and
-# interpolate. Then let the computer do it.
+# Read a label saving off the table of balanced accuracies above, with a ruler and a logarithm. Take the logistic
+# probes of the pretrained encoder and of PCA, which have all budgets in common. Choose a target that both reach,
+# interpolate each, and divide. Then let the computer do it.
 # ```{exercise-end}
 # ```
 #
@@ -670,8 +683,8 @@ print(f"{n} labels, 60 draws: {found.mean():.3f}, worst {found.min():.3f}, best 
 print(f"scatter of the draws {found.std(ddof=1):.4f}; of the test galaxies about {error:.4f}")
 
 # %% [markdown]
-# The mean over draws tells which *method* is better; a buyer gets one draw. Papers that report one draw of
-# few labels report luck.
+# The mean over draws tells which *method* is better; a buyer gets one draw. Where the scatter of the draws is
+# the larger of the two, a paper that reports one draw of few labels reports luck.
 # ```{solution-end}
 # ```
 #
@@ -679,7 +692,7 @@ print(f"scatter of the draws {found.std(ddof=1):.4f}; of the test galaxies about
 # :label: ex-buy-yourself
 # ```
 # Invent a strategy of your own. One idea: start with *typical* galaxies, and spend the second half of the money
-# on uncertain ones. Compare it with the others at one budget.
+# on *uncertain* ones. Compare it with the others at one budget, by paired differences.
 # ```{exercise-end}
 # ```
 #
@@ -715,7 +728,7 @@ for p in comparison.compare_all(mine, [("mixed", s) for s in choosing.STRATEGIES
 #
 # - A label saving is a ratio of label counts at a stated target, with an interval, and sometimes only a bound.
 # - "Similar" has to be shown; "no difference was found" does not show it.
-# - Which galaxies are labelled matters most where labels are fewest.
+# - Which galaxies are labelled is a choice, too: compare strategies at the budget that you can pay.
 #
 # Next: {ref}`ch-audit`.
 

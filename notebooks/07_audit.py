@@ -148,14 +148,16 @@ if len(card["bands"]) > 1:
     matched = audit.score_groups(scores, cast, {"all": every, "paired": pairs.ravel()})
     print(f"{len(pairs)} pairs of an early and a late type with the same {colour_name}")
     found["pairs"] = {r["method"]: r["mean"] for r in matched if r["group"] == "paired"}
+    matched.remove_columns(["n_seeds", "n_runs"])
     for name in ("mean", "low", "high"):
         matched[name].format = ".3f"
 plates.show(matched) if len(card["bands"]) > 1 else print("one band: no pairs")
 
 # %% [markdown]
-# **What to see.** The colour-only row should fall towards 0.5. (Not always to it: it may use two colours, or the
-# brightness of each band, and only one colour was matched.) What another method keeps above a half is shape, size, brightness: anything but this
-# colour.
+# **What to see.** The table gives the accuracy with its 95% interval, on all test galaxies and on the paired
+# ones. Among the paired, the row of colour alone should fall towards 0.5. (Not always to it: it may use two
+# colours, or the brightness of each band, and only one colour was matched.) What another method keeps above a
+# half is shape, size, brightness: anything but this colour.
 #
 # ## Take the colour away
 #
@@ -281,6 +283,7 @@ if blind:
     own = {"all": np.ones(len(judged), bool)}
     own |= audit.colour_groups(values[judged], labels[judged], border)
     compared = audit.score_groups(arm_scores, list(blind), own)
+    compared.remove_columns(["n_seeds", "n_runs"])
     for name in ("mean", "low", "high"):
         compared[name].format = ".3f"
 plates.show(compared) if blind else print("no short pretrainings: one band, or skipped")
@@ -296,9 +299,9 @@ if blind:
     found["arms"] = {name: gap[name] for name in ("mean", "low", "high")}
 
 # %% [markdown]
-# **What to see.** In the row *all*, what a network gives up that never saw a colour. If it is little, the
-# shape was enough. In the rows against the rule, red late and blue early, the colour-blind arm has an
-# advantage if the other takes the shortcut.
+# **What to see.** In the rows *all*, what a network gives up that never saw a colour (the *luminance arm*). If it
+# is little, the rest of the picture was enough. In the rows against the rule, red late and blue early, the
+# colour-blind arm has an advantage if the other takes the shortcut. Mind how many galaxies such a row has.
 #
 # ## What else is in it?
 #
@@ -362,9 +365,9 @@ plate or print("no validation galaxies")
 # ## Does it know when it does not know?
 #
 # A probability should mean what it says: of the galaxies that are called late with 0.8, 80 per cent should be
-# late. That is {term}`calibration`. The expected calibration error (ECE) is the mean gap. The Brier score is
-# the mean squared distance of probability and truth {cite}`brier1950verification`, and punishes being wrong and
-# being too sure at once.
+# late. That is {term}`calibration`. The expected calibration error (ECE) is the mean gap. The
+# {term}`Brier score` is the mean squared distance of probability and truth {cite}`brier1950verification`, and punishes being
+# wrong and being too sure at once.
 #
 # *{term}`Temperature scaling`* {cite}`guo2017calibration` divides all log-odds by one number $T$, which is fitted on
 # labelled galaxies that the classifier did not learn from. Those labels are part of the budget. Here the
@@ -407,7 +410,7 @@ for name, runs in runs_of.items():
         each = zip(scores.p_late[runs], t, strict=True)
         cooled = np.array([calibration.cooled(p, own) for p, own in each])
         kinds[f"{name} (temperature)"] = cooled, *layout
-        print(f"{name}, {middle} labels: {np.mean(t):.2f}; above 1: too sure")
+        print(f"{name}, {middle} labels: T = {np.mean(t):.2f} (above 1: was too sure)")
 
 # %%
 graded = {name: calibration.calibration(scores.label, *k) for name, k in kinds.items()}
@@ -417,9 +420,9 @@ trust.reliability(drawn, graded, card).save(run)
 
 # %% [markdown]
 # **What to see.** Does a curve lie flatter than the diagonal? Then the classifier is surer than it should be,
-# and $T$ is above 1. Compare each ECE with what chance alone would give perfect probabilities with so many
-# galaxies: below that, nothing can be said against it. And keep in mind that $T$ moves no galaxy across one
-# half: it repairs the probabilities, not the decisions.
+# and $T$ is above 1. Is it steeper? Then it is too timid, and $T$ is below 1. Compare each ECE with what chance
+# alone would give perfect probabilities with so many galaxies: below that, nothing can be said against it. And
+# keep in mind that $T$ moves no galaxy across one half: it repairs the probabilities, not the decisions.
 #
 # ### Say "I do not know"
 #
@@ -450,13 +453,13 @@ for name in [name for name in wanted if name in galaxies.catalog.colnames]:
     tables[name] = audit.score_bins(scores, two, own)
 tables = {name: table for name, table in tables.items() if len(table)}
 absent = [name for name in wanted if name not in tables]
-print(f"not known, or of too few galaxies: {', '.join(absent) or 'nothing'}")
+print(f"left out, unknown or of too few galaxies: {', '.join(absent) or 'nothing'}")
 inspections.by_property(tables, card).save(run) if tables else None
 
 # %% [markdown]
 # **What to see.** Is a method worse on faint, small or distant galaxies, where the stamp tells less? Does the
 # supervised network fail where the other does? Where both fall together, the stamps or the labels are to
-# blame; where one falls alone, the method is. Mind the mix of types: a bin with few early types may be easy
+# blame; where one falls alone, rather the method. Mind the mix of types: a bin with few early types may be easy
 # for who likes to say late.
 #
 # ## Noisy labels, true types
@@ -528,8 +531,8 @@ trust.degradation(tables, card, Table(again)).save(run)
 # %% [markdown]
 # **What to see.** Who falls first, and on which of the two? The pretraining varied seeing and noise within
 # the limits of {ref}`ch-views`; beyond them nothing was promised. The white star is the same encoder
-# with a probe that has seen such stamps: what it wins back was still in $h$, only elsewhere; what it does not
-# is gone.
+# with a probe that has seen such stamps: what it wins back was still in $h$, only elsewhere. What it does not
+# win back is gone from $h$, or out of reach of such a probe with so few labels.
 #
 # ## Another survey
 #

@@ -81,7 +81,7 @@ if len(rows) < 20:
     raise ValueError(f"test split: got {len(rows)} galaxies, expected at least 20")
 stamps, labels = galaxies.images[rows], galaxies.labels[rows]
 two_types = len(np.unique(labels[labels >= 0])) == 2
-print(f"{len(rows)} test galaxies to search, {len(usual)} training galaxies: the usual")
+print(f"{len(rows)} test galaxies to search, {len(usual)} training galaxies as the usual")
 
 # %% [markdown]
 # ## Three spaces to search in
@@ -136,7 +136,8 @@ findings.neighbours_sheet(galaxies, chosen, alike).save(run)
 # **What to see.** What do the galaxies of a row have in common with the framed one: the light in all, the
 # shape, the *direction* of the shape, the colour, the neighbour in a corner? Pixels know how a galaxy lies
 # on the sky, and cannot look past it. A network that averages over orientations can. What it finds alike
-# beyond that, it has learned, or was built to: compare the last two rows.
+# beyond that, it has learned, or was built to: compare the first row of a galaxy with the last, which is the same
+# network untrained.
 #
 # ### A picture that is not in the set
 #
@@ -268,10 +269,10 @@ for kind in list(again)[:4]:
 
 # %% [markdown]
 # **How to read it.** (In brackets are Wilson's intervals of the shares, which stay open where all are found.)
-# The encoder was trained to take two views of a galaxy for one, so this is its own task,
-# on galaxies that it has not seen. Principal components are hardly moved by noise or a little blur,
-# since these average out over many pixels, and are thrown off by a turn. The network with random weights
-# sees all eight orientations, as the trained one does, so what separates the two is the training.
+# The encoder was trained to take two views of a galaxy for one, so this is its own task, on galaxies that it
+# has not seen. Noise and a little blur average out over many pixels, so they should hardly move principal
+# components; a turn should. The network with random weights sees all eight orientations, as the trained one
+# does, so what separates the two is the training.
 #
 # ## The same picture twice
 #
@@ -347,9 +348,9 @@ rankings["pixels: roughness"] = oddities.ranking(rough, stamps, planted)
 
 # %% [markdown]
 # First all kinds together, each galaxy with one oddity. If you looked at the strangest galaxies, as many as
-# there are oddities, how many would be oddities (precision; here it equals the recall)? {term}`Average precision <average precision>`
-# is the mean of the precision over all lengths of the list at which an oddity is met. *AUC* is the
-# probability that an oddity is ranked as stranger than an unchanged galaxy.
+# there are oddities, how many would be oddities (precision; here it equals the recall)?
+# {term}`Average precision <average precision>` is the mean of the precision over all lengths of the list at which an oddity is
+# met. The {term}`AUC` is the probability that an oddity is ranked as stranger than an unchanged galaxy.
 
 # %%
 mixed, lines = {}, []
@@ -445,9 +446,10 @@ names = ("galaxies", "milliseconds a query", "megabytes")
 plates.show(Table(rows=lines, names=names))
 
 # %% [markdown]
-# Time and memory grow with the number of galaxies, and no faster. That is fine for every search here, and for a
-# survey as long as the numbers fit into memory and the queries are few. To compare *all* with all costs its
-# square; then an approximate index is worth its errors.
+# A search does one product for each galaxy, so memory grows with their number, and time too, once it is long
+# enough to be measured well: the first rows are over so soon that overheads count. That is fine for every
+# search here, and for a survey as long as the numbers fit into memory and the queries are few. To compare *all*
+# with all costs its square; then an approximate index is worth its errors.
 #
 # ## Limits
 #
@@ -549,12 +551,13 @@ else:
 #
 # ## Take-away
 #
-# - A search by likeness is a matrix product. What it finds alike depends on the space: count it.
+# - A search by likeness is a matrix product. What it finds alike depends on the space: count what neighbours
+#   share.
 # - Galaxies observed again are a test with known answers, for any set.
 # - A ranking by strangeness is judged by what was planted, beside plain statistics. What a network has been taught
 #   to ignore it may not find.
 #
-# Next: {ref}`ch-results`.
+# Next: {ref}`ch-choices`.
 
 # %% tags=["hide-cell"]
 record = {"n": len(rows), "n_near": n_near, "n_odd": n_odd, "chance_odd": rate}

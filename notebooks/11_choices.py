@@ -33,8 +33,8 @@
 #
 # ## Change one thing
 #
-# Papers tell what was done. Seldom do they tell what else was tried, and how much it mattered. This
-# chapter does: it takes one pretraining, the *base*, changes one thing at a time, pretrains again, and
+# Papers tell what was done. Seldom do they tell what else was tried, and how much it mattered. An ablation
+# does: it takes one pretraining, the *base*, changes one thing at a time, pretrains again, and
 # asks whether the space has become better or worse.
 #
 # The rules, before any result:
@@ -50,10 +50,11 @@
 #
 # :::{admonition} These studies were not made in this build
 # :class: important
-# Each row of a study is a pretraining. The studies were made with `studies/ablations.py` and stored with
-# the project; the first cell says which are there, and the tables say how many galaxies and epochs they
-# rest on. The pretrainings are short, so that there can be many. What helps in a short training need
-# not help in a long one.
+# Each row of a study is a pretraining, so that a study takes hours. `studies/ablations.py` makes and stores it,
+# and this chapter shows what is stored: the first cell says which studies are there, and the tables say how many
+# galaxies and epochs they rest on. Where none is there, the figures are missing, and the questions and the
+# exercises remain. The pretrainings are short, so that there can be many. What helps in a short training
+# need not help in a long one.
 # :::
 #
 # ## Parameters
@@ -123,8 +124,8 @@ plates.show(differences.base_scores(study)) if study else print(missing)
 # ## Does each transform earn its place?
 #
 # Each transform claims that something does not matter for what a galaxy is ({ref}`ch-views`). Two
-# questions can be asked of it. *What is lost without it?* And *how far does it come alone*, with the
-# orientation, which is as good as given: a galaxy has no up?
+# questions can be asked of it. *What is lost without it?* And *how far does it come alone?* (Not quite alone:
+# the orientation is varied with it, since a galaxy has no up.)
 
 # %%
 few = ["left out", "alone", "probability"]
@@ -141,7 +142,7 @@ plate.save(run) if plate else print(missing)
 #
 # Strength is where the physics is. A zoom of 2 says that distance does not matter by a factor of two; a
 # large shift says that a neighbour in the middle is as good as the galaxy. Band scaling hides the colour.
-# Colour is a shortcut to the type: with it, a network need not look at the shape, and without it, it loses
+# Colour is a {term}`shortcut` to the type: with it, a network need not look at the shape, and without it, it loses
 # a clue that is real.
 
 # %%
@@ -269,6 +270,8 @@ if study:
     outside = int(np.sum(np.array(said) != "not told apart"))
     print(f"{outside} of {n} differences lie outside the band of chance;")
     print(f"if nothing mattered, about {0.05 * n:.0f} would")
+else:
+    print(missing)
 
 # %% [markdown]
 # ## Limits
@@ -312,7 +315,8 @@ assert widths[3] > 2 * widths[10] and widths[10] < 1.25 * widths[30]
 # :label: ex-sixty-nothings
 # ```
 # Make up a study in which nothing matters: five seeds of a base and sixty variants, all drawn from the same
-# normal distribution. How many variants seem to help or to hurt? Do it for two hundred such studies.
+# normal distribution. How many variants lie outside the band of {eq}`eq-chance`? Do it for two hundred such
+# studies.
 # ```{exercise-end}
 # ```
 #
@@ -328,7 +332,7 @@ for _ in range(200):
     counts.append(np.sum(np.abs(variants - base.mean()) > band))
 print(f"outside the band: {np.mean(counts):.1f} of 60 on average")
 middle, many = np.quantile(counts, [0.5, 0.9])
-print(f"half of the studies have {middle:.0f} or fewer, one in ten {many:.0f} or more")
+print(f"half of the studies have at most {middle:.0f}, one in ten at least {many:.0f}")
 assert 1.5 < np.mean(counts) < 5
 
 # %% [markdown]
@@ -364,8 +368,8 @@ assert in_flux[0] > in_flux[1] > in_flux[2] and after.std() < 0.1 * after.mean()
 
 # %% [markdown]
 # In flux, the noise of the sky is seen where the sky is, and a bright core hardly notices it: as on a real
-# exposure. After the stretch it is the same everywhere, which buries the core under a noise that no
-# detector makes. Whether a network minds is what the group *order* measures.
+# exposure. After the stretch it is the same everywhere, which gives the core a noise that no detector
+# makes. Whether a network minds is what the group *order* measures.
 # ```{solution-end}
 # ```
 #

@@ -157,7 +157,7 @@ def test_the_files_that_the_book_names_are_those_that_a_run_leaves(smoke):
     for line in text.split("runs/<name>/\n")[1].split("  metrics/")[0].splitlines():
         folder = next(iter(re.findall(r"^  (\w+)/", line)), folder)
         named |= {f"{folder}/{file}" for file in re.findall(r"\w+\.[a-z]+", line)}
-    folders = ("dataset", "pretrain", "embedding", "probes")
+    folders = ("dataset", "pretrain", "embedding", "probes", "labels")
     left = {f"{f}/{p.name}" for f in folders for p in (smoke / "run" / f).iterdir()}
     assert named == left
 

@@ -314,8 +314,10 @@ def test_what_is_called_unread_is_read_by_no_later_chapter(chapter):
     """``embedding/umap.csv`` is in NOT_READ: a chapter after 04_umap that opens it must not be."""
     code = "\n".join(chapter.code)
     for path in freshness.reached(build.ROOT / "galclr_utils", code):
-        code += path.read_text()
-    assert "umap.csv" not in code or chapter.name <= "04_umap"
+        if path.name != "atlas.py":  # it has the function that writes the map
+            code += path.read_text()
+    touches = any(word in code for word in ("umap.csv", "save_map("))
+    assert not touches or chapter.name <= "04_umap"
 
 
 def test_a_profile_has_a_run_of_its_own_and_shows_its_values(project, capsys):
