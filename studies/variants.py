@@ -81,8 +81,8 @@ def variants(base: dict, card: dict) -> list[Variant]:
     """
     listed = [Variant("base", "base", "nothing")]
     listed += [
-        Variant("orientations", str(k), f"judged by the mean over {k} orientations", orientations=k)
-        for k in (1, 4)
+        Variant("orientations", str(k), f"judged {how}", orientations=k)
+        for k, how in ((1, "as observed"), (4, "by the mean over 4 orientations"))
     ]
     listed += [Variant("control", c, f"{c}: nothing is learned", control=c) for c in CONTROLS]
     listed += _transforms(base)

@@ -259,7 +259,7 @@ def pictures(smoke, tmp_path):
     return run
 
 
-NO_LABELS = ["01_data", "02_views", "03_pretrain", "04_umap", "08_search", "11_choices"]
+NO_LABELS = ["01_data", "02_views", "03_pretrain", "04_umap", "08_search"]
 
 
 def test_without_labels_some_chapters_run_and_the_others_say_what_they_lack(
@@ -267,7 +267,7 @@ def test_without_labels_some_chapters_run_and_the_others_say_what_they_lack(
 ):
     assert pictures(*NO_LABELS) == 0
     assert (tmp_path / "run" / "embedding" / "umap.csv").exists()
-    for chapter in ("05_probes", "06_labels", "07_audit"):
+    for chapter in ("05_probes", "07_audit"):
         assert pictures(chapter) == 1
         assert "got 0 in train and 0 in test" in capsys.readouterr().err
 

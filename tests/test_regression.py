@@ -126,8 +126,8 @@ def test_methods_are_told_apart(predictions):
 def test_a_single_run_has_a_star(predictions):
     first = predictions.runs("good", 40)[:1]
     one = Predictions(predictions.table[first], predictions.predicted[first], predictions.t)
-    assert regression.grid(regression.summary(one))["rmse"][0].endswith("*")
-    assert not regression.grid(regression.summary(predictions))["rmse"][0].endswith("*")
+    assert regression.grid(regression.summary(one))["RMSE"][0].endswith("*")
+    assert not regression.grid(regression.summary(predictions))["RMSE"][0].endswith("*")
 
 
 def test_a_set_without_t_types_has_none(galaxies):
