@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from astropy.table import Table
+from conftest import blobs
 from sklearn.decomposition import PCA
 
 from galclr_utils import baselines
@@ -13,29 +13,9 @@ from galclr_utils.dataset import GalaxySet
 from galclr_utils.transforms import Normalize
 
 
-def make_set(n=240, size=16, seed=0):
-    """Round (early) and stretched (late) blobs on noise, half of each; the last third is test."""
-    random = np.random.default_rng(seed)
-    label = np.arange(n) % 2
-    y, x = np.mgrid[:size, :size] - (size - 1) / 2
-    angle = random.uniform(0, np.pi, n)[:, None, None]
-    along = x * np.cos(angle) + y * np.sin(angle)
-    across = y * np.cos(angle) - x * np.sin(angle)
-    axis_ratio = np.where(label == 1, 0.3, 1.0)[:, None, None]
-    blobs = np.exp(-0.5 * (along**2 + (across / axis_ratio) ** 2) / 3**2)
-    images = 0.7 * np.repeat(blobs[:, None], 3, axis=1) + 0.05 * random.normal(
-        size=(n, 3, size, size)
-    )
-    split = np.where(np.arange(n) < 2 * n // 3, "train", "test")
-    catalog = Table({"id": np.arange(n).astype(str), "label": label, "split": split})
-    catalog["g_r"], catalog["r_i"] = 0.8 - 0.3 * label, 0.4 - 0.1 * label
-    card = {"units": "display", "bands": ["g", "r", "i"]}
-    return GalaxySet(np.clip(images, 0, 1).astype(np.float16), catalog, card)
-
-
 @pytest.fixture(scope="module")
 def galaxies():
-    return make_set()
+    return blobs()
 
 
 def test_pca_is_that_of_the_training_pixels(galaxies):

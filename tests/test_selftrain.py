@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_supervised import make_set
+from conftest import blobs
 
 from galclr_utils import metrics
 from galclr_utils.dataset import GalaxySet
@@ -16,7 +16,7 @@ from galclr_utils.transforms import GalaxyViews, Normalize
 
 @pytest.fixture(scope="module")
 def galaxies():
-    return make_set()
+    return blobs()
 
 
 @pytest.fixture(scope="module")
