@@ -80,8 +80,9 @@ run = run_path(run_dir)
 study = differences.load(studies_dir, chosen_study)
 other = differences.load(studies_dir, other_study)
 for name, found in ((chosen_study, study), (other_study, other)):
-    made = f"{len(found.rows)} pretrainings" if found else "not stored here"
-    print(f"{name}: {made}")
+    print(f"{name}:", f"{len(found.rows)} pretrainings" if found else "not stored here")
+    if found:
+        print(f"  source of the galaxies: {found.record['source']}")
 missing = f"nothing to show: no such study in {studies_dir}: see studies/README.md"
 
 # %% [markdown]
