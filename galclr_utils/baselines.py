@@ -83,30 +83,27 @@ def pca_features(
 
 
 def random_encoder(
-    galaxies: GalaxySet,
-    normalize: Normalize,
-    name: str = "cnn4",
-    representation_dim: int = 64,
-    seed: int = 0,
-    n_images: int = 2048,
+    galaxies: GalaxySet, like: Encoder, seed: int = 0, n_images: int = 2048
 ) -> Encoder:
-    """Build the encoder that was never trained: the same shape, random weights.
+    """Build the encoder that was never trained: the shape of a trained one, random weights.
 
-    What its representation is good for is owed to the architecture, not to the learning. Its batch
-    normalisation has seen training galaxies, as the trained one's has.
+    What its representation is good for is owed to the architecture, not to the learning. In all
+    else it is treated as the trained one was: its batch normalisation has seen training galaxies,
+    and where h is principal components of the pooled features, these are computed for it, too.
 
     Args:
         galaxies: the data set.
-        normalize, name, representation_dim: as for the trained encoder.
+        like: the trained encoder; its shape and its normalisation are taken, not its weights.
         seed: of the weights; take another for each pretraining seed.
-        n_images: training galaxies that set the batch normalisation.
+        n_images: training galaxies that set the batch normalisation, and the axes.
     Returns:
         The encoder, on the best device; ``.embed(galaxies.images)`` gives the features.
     """
-    bands = galaxies.images.shape[1]
-    encoder = Encoder(name, representation_dim, normalize, n_bands=bands, seed=seed)
-    encoder.to(make_fabric().device)
-    return encoder.calibrate_batch_norm(galaxies.images[galaxies.indices("train")[:n_images]])
+    shape = like.name, like.representation_dim, like.normalize, like.n_bands
+    encoder = Encoder(*shape, seed=seed).to(make_fabric().device)
+    some = galaxies.images[galaxies.indices("train")[:n_images]]
+    encoder.calibrate_batch_norm(some)
+    return encoder.set_principal(some) if like.principal else encoder
 
 
 # --- the catalogue -----------------------------------------------------------------------------

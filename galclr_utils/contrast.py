@@ -43,7 +43,7 @@ class Settings:
     method: str = "simclr"
     encoder: str = "cnn4"
     representation_dim: int = 64
-    representation: str = "trained"
+    representation: str = "principal"
     hidden_dim: int = 256  # widths of the head: inside,
     projection_dim: int = 64  # and of z
     epochs: int = 25

@@ -77,6 +77,9 @@ class Encoder(nn.Module):
         n_bands: C.
         seed: of the initial weights.
 
+    Attributes:
+        principal: whether h is principal components of the pooled features (`set_principal`).
+
     >>> encoder = Encoder("cnn4", representation_dim=64, normalize=Normalize("identity"))
     >>> encoder(torch.rand(5, 3, 32, 32)).shape
     torch.Size([5, 64])
@@ -93,7 +96,7 @@ class Encoder(nn.Module):
         seed: int = 0,
     ):
         super().__init__()
-        self.name, self.n_bands = name, n_bands
+        self.name, self.n_bands, self.principal = name, n_bands, False
         self.representation_dim = number("representation_dim", representation_dim, 2, 4096, True)
         self.normalize = normalize if normalize is not None else Normalize("identity")
         with torch.random.fork_rng(devices=[]):
@@ -189,6 +192,7 @@ class Encoder(nn.Module):
         last = self.to_representation
         last.weight.copy_(torch.from_numpy(axes))
         last.bias.copy_(torch.from_numpy(-axes @ mean))
+        self.principal = True
         return self
 
     def save(self, path: str | Path, **facts) -> Path:
@@ -199,6 +203,7 @@ class Encoder(nn.Module):
             "n_bands": self.n_bands,
         }
         content = {"encoder": recipe, "normalize": self.normalize.settings, "facts": facts}
+        content["principal"] = self.principal
         with whole_file(path) as part:
             torch.save({**content, "weights": self.state_dict()}, part)
         return Path(path)
@@ -225,6 +230,7 @@ def load_encoder(path: str | Path) -> Encoder:
         content = torch.load(path, weights_only=True, map_location="cpu")
         encoder = Encoder(**content["encoder"], normalize=Normalize(**content["normalize"]))
         encoder.load_state_dict(content["weights"])
+        encoder.principal = content["principal"]
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(
             f"{path}: expected an encoder written by 03_pretrain, got: {error}"

@@ -218,11 +218,15 @@ class FineTuned(Network):
 
 
 def with_head(encoder: Encoder, seed: int) -> nn.Module:
-    """Return the network (N, C, H, W) -> (N, 1) of an encoder and a linear head on its ReLU."""
+    """Return the network (N, C, H, W) -> (N, 1) of an encoder and one linear layer on its h.
+
+    A ReLU between them was tried on 100 and 1000 real labels: from scratch it made no difference,
+    and of principal components, whose sign means nothing, it throws half away.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head = nn.Linear(encoder.representation_dim, 1)
-    return nn.Sequential(encoder, nn.ReLU(), head).to(memory_format=torch.channels_last)
+    return nn.Sequential(encoder, head).to(memory_format=torch.channels_last)
 
 
 def random_batches(n: int, batch_size: int, n_steps: int, random: torch.Generator):

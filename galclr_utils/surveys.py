@@ -63,8 +63,7 @@ def exchange(
     ends = {name: picture_range(own, own_norm[name]) for name, own in sets.items()}
     networks = {called[name]: (name, encoders[name]) for name in runs}
     for name in runs:  # the control: of the same shape, and never trained
-        recipe = own_norm[name], encoders[name].name, encoders[name].representation_dim
-        control = baselines.random_encoder(sets[name], *recipe, seed=1000)
+        control = baselines.random_encoder(sets[name], encoders[name], seed=1000)
         networks[f"random weights, {name}"] = name, control
     table, cost = [], []
     for encoder, (home, network) in networks.items():

@@ -60,6 +60,21 @@
 # whether a picture had been turned, and $h$ described the objects much better {cite}`chen2020simple`. Is it so
 # for galaxies? Below, both are measured.
 #
+# (sec-sixty-four)=
+# ### How the numbers of $h$ are made
+#
+# The last convolution of the encoder gives some hundreds of maps, and the mean of each is one of its
+# {term}`pooled features`. To be kept, drawn and searched for hundreds of thousands of galaxies, they are to
+# become fewer numbers. There are two ways, and the setting `representation` names one:
+#
+# - *trained*: a last layer makes $h$ and is learned with everything else, and the head reads $h$. So it was in
+#   the 2020 study. But then the quiz has its say in what that layer keeps.
+# - *principal*: the head reads the pooled features. When the training is over, the directions in which the
+#   training galaxies differ most are computed, and $h$ says where a galaxy lies along them. Nothing in $h$ was
+#   learned for the quiz alone, and no label is needed for it.
+#
+# {ref}`ch-choices` compares the two.
+#
 # ## A quiz with one right answer
 #
 # Let $z_i$ be the projection of picture $i$, scaled to length 1: a point on a sphere. Two points are
@@ -138,7 +153,7 @@ seed: int = 0  # seed of the weights, the order of the galaxies and the views
 method: str = "simclr"  # simclr or moco
 encoder: str = "cnn4"  # cnn4 (small, for CPUs), cnn4-wide or resnet18
 representation_dim: int = 64  # numbers that describe a galaxy, D
-representation: str = "trained"  # how they are made: trained, or principal (computed at the end)
+representation: str = "principal"  # how they are made: principal (computed at the end), or trained
 hidden_dim: int = 256  # width of the head inside
 projection_dim: int = 64  # numbers that the loss sees, Z
 epochs: int = 25  # times each training galaxy is seen, in two views
@@ -389,7 +404,7 @@ charts.history(history, galaxies.card, in_batch, settings.temperature, **told).s
 # A network that maps every galaxy to the same point has perfect alignment and knows nothing. The
 # strangers in NT-Xent stop that, if the learning rate lets them. The {term}`feature spread` is 0 if the
 # $h$ of all galaxies point the same way from the origin, and 1 if they point in all directions evenly.
-# (With `representation: principal` it is that of the pooled features, of which $h$ is made at the end.)
+# (With `representation: principal` it is that of the pooled features, since $h$ is made of them at the end.)
 # It is watched, and a value below the dashed line is reported as a collapse.
 
 # %%

@@ -133,8 +133,7 @@ maps.umap_properties(positions, dict(list(known.items())[:6]), galaxies.card).sa
 # %%
 encoder = load_encoder(run / "pretrain" / "encoder.pt")
 orientations = read_json(run / "embedding" / "settings.json")["orientations"]
-shape = encoder.normalize, encoder.name, encoder.representation_dim
-untrained = baselines.random_encoder(galaxies, *shape, seed=seed + 1000)
+untrained = baselines.random_encoder(galaxies, encoder, seed=seed + 1000)
 pca = baselines.pca_features(galaxies, encoder.normalize, seed=seed)
 spaces = {
     learned: h[rows],

@@ -131,11 +131,10 @@ print(f"budgets: {budgets} labels; pretraining: {learned}, seeds {list(h)}")
 # there, and the distances themselves are what it judges.
 
 # %%
-shape = encoder.normalize, encoder.name, encoder.representation_dim
 pca = {s: baselines.pca_features(galaxies, encoder.normalize, seed=s) for s in h}
 untrained = {}
 for s in h:
-    network = baselines.random_encoder(galaxies, *shape, seed=s + 1000)
+    network = baselines.random_encoder(galaxies, encoder, seed=s + 1000)
     untrained[s] = network.embed(galaxies.images, orientations=orientations)
 photometry, reasons = baselines.photometry(galaxies)
 for name, reason in reasons.items():

@@ -210,8 +210,7 @@ print(f"{len(versions)} versions: {', '.join(versions)}")
 
 # %%
 world = shifts.versions(galaxies, pool, judged, versions)
-recipe = encoder.normalize, encoder.name, encoder.representation_dim
-control = baselines.random_encoder(world, *recipe, seed=seed + 1000)
+control = baselines.random_encoder(world, encoder, seed=seed + 1000)
 encoder.to(next(control.parameters()).device)
 shown = encoder.embed(world.images[len(pool) :], orientations=orientations)
 spaces = {

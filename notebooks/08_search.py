@@ -96,8 +96,7 @@ print(f"{len(rows)} test galaxies to search, {len(usual)} training galaxies as t
 name = method_name(run)
 encoder = load_encoder(run / "pretrain" / "encoder.pt")
 turns = read_json(run / "embedding" / "settings.json")["orientations"]
-shape = encoder.normalize, encoder.name, encoder.representation_dim
-untrained = baselines.random_encoder(galaxies, *shape, seed=seed + 1000)
+untrained = baselines.random_encoder(galaxies, encoder, seed=seed + 1000)
 encoder.to(next(untrained.parameters()).device)
 pixels = search.Pixels(galaxies, encoder.normalize, seed=seed)
 describe = {name: partial(encoder.embed, orientations=turns), "PCA-64": pixels.embed}

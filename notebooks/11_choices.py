@@ -183,7 +183,8 @@ plate.save(run) if plate else print(missing)
 #
 # The {term}`temperature` says how much the nearest strangers count ({ref}`ch-pretrain`). A larger batch has
 # more strangers, but takes fewer steps in as many epochs. The rate and its warm-up say how fast is learned.
-# The *head* takes the loss on itself; without a bottleneck it reads the pooled features directly.
+# The *head* takes the loss on itself. It may read the pooled features, or a layer of 64 numbers that is learned
+# with it ({ref}`sec-sixty-four`).
 # *Orientations* are the only variants that need no training of their own: the same network is judged by
 # the mean over one or four orientations instead of eight.
 

@@ -13,6 +13,7 @@ import torch
 from galclr_utils import baselines, metrics
 from galclr_utils.contrast import Settings
 from galclr_utils.dataset import GalaxySet, hash_unit
+from galclr_utils.encoders import Encoder
 from galclr_utils.probes import decorrelate, draw_labels, fit_probe
 from galclr_utils.training import Trainer
 from galclr_utils.transforms import GalaxyViews
@@ -114,9 +115,9 @@ def control(name: str, galaxies: GalaxySet, parts: Roles, views, settings: Setti
         return {"": x}
     own = GalaxySet(galaxies.images[parts.pool], galaxies.catalog[parts.pool], galaxies.card)
     own.catalog["split"] = np.full(len(own), "train")
-    encoder = baselines.random_encoder(
-        own, views.normalize, settings.encoder, settings.representation_dim, settings.seed + 1000
-    )
+    like = Encoder(settings.encoder, settings.representation_dim, views.normalize)
+    like.principal = settings.representation == "principal"
+    encoder = baselines.random_encoder(own, like, seed=settings.seed + 1000)
     rows = np.concatenate([parts.pool, parts.asked])
     pooled = encoder.embed(galaxies.images[rows], pooled=True)
     with torch.inference_mode():

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from galclr_utils.contrast import Settings
+
 NEUTRAL = {  # the strength at which a transform does nothing
     "zoom": 1.0,
     "recentre_px": 0.0,
@@ -123,8 +125,10 @@ def _one_setting(base: dict) -> list[Variant]:
         if width != base.get("projection_dim", 64):
             words = f"{width} numbers in z"
             listed.append(Variant("head", f"z {width}", words, {"projection_dim": width}))
-    words = "the head reads the pooled features; h is their principal components"
-    listed.append(Variant("head", "no bottleneck", words, {"representation": "principal"}))
+    how = {"trained": "h is a layer that is learned, and the head reads it"}
+    how["principal"] = "h is principal components of the pooled features, which the head reads"
+    (kind,) = set(how) - {base.get("representation", Settings.representation)}
+    listed.append(Variant("head", f"h {kind}", how[kind], {"representation": kind}))
     other = "moco" if base["method"] == "simclr" else "simclr"
     return [*listed, Variant("method", other, f"method {other}", {"method": other})]
 

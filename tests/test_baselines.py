@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 
 from galclr_utils import baselines
 from galclr_utils.dataset import GalaxySet
+from galclr_utils.encoders import Encoder
 from galclr_utils.transforms import Normalize
 
 
@@ -43,7 +44,7 @@ def test_pca_is_clamped_to_what_there_is_and_limited_in_memory(galaxies):
 
 def test_the_random_encoder_is_in_range_and_repeats(galaxies):
     a, b, c = (
-        baselines.random_encoder(galaxies, Normalize("identity"), "cnn4", 16, seed=s).embed(
+        baselines.random_encoder(galaxies, Encoder("cnn4", 16), seed=s).embed(
             galaxies.images[:50], orientations=1
         )
         for s in (0, 0, 1)
@@ -86,5 +87,5 @@ def test_the_random_encoder_moves_before_it_is_calibrated(galaxies, monkeypatch)
     best = SimpleNamespace(device=torch.device("meta"))
     monkeypatch.setattr(baselines, "make_fabric", lambda: best)
     monkeypatch.setattr(baselines.Encoder, "calibrate_batch_norm", lambda encoder, _: encoder)
-    encoder = baselines.random_encoder(galaxies, Normalize("identity"))
+    encoder = baselines.random_encoder(galaxies, Encoder())
     assert {p.device.type for p in encoder.parameters()} == {"meta"}

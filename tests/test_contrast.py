@@ -100,7 +100,7 @@ def test_the_widths_of_the_head_are_those_that_were_asked_for(method):
     if method == "moco":
         assert build_loss(settings, 1000).memory_bank.bank.shape == (500, 16)
     h, z = model(torch.rand(8, 3, 32, 32))
-    assert z.shape == (8, 16) and h.shape[1] == 64
+    assert z.shape == (8, 16) and h.shape[1] == 256
 
 
 @pytest.mark.parametrize("method", ["simclr", "moco"])

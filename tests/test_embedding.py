@@ -126,7 +126,7 @@ def test_what_is_already_there_is_not_made_again(run, views, monkeypatch):
 
 
 def test_the_model_of_moco_is_found_again(run, views):
-    pretrain.pretrain(run, views, method="moco", **QUICK)
+    pretrain.pretrain(run, views, method="moco", representation="trained", **QUICK)
     model = embedding.load_model(run)
     assert type(model).__name__ == "MoCo" and not model.training
     h, z = embedding.embed(run, orientations=1)
