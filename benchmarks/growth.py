@@ -219,7 +219,7 @@ def stage_pca(run: Path, n: int, quick: bool):
 
     galaxies = GalaxySet.load(run / "dataset")
     normalize = load_encoder(run / "pretrain" / "encoder.pt").normalize
-    return lambda: baselines.pca_features(galaxies, normalize, 64) is None
+    return lambda: baselines.pca_features(galaxies, normalize) is None
 
 
 def _represented(run: Path):

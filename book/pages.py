@@ -6,19 +6,17 @@ includes it then fails the build.
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 
 from chapters import Chapter, Run
 from freshness import read_state
 from nbformat import NotebookNode
+from stored import tell
+from words import BADGE, VERDICTS, listed, minutes, rival, short, signed, table, unbroken, verdict
 
 from galclr_utils import comparison, reports, timings
 from galclr_utils.provenance import read_json
-
-BADGE = '<span class="simulated">SIMULATED</span>'
-VERDICTS = ("beats", "is not distinguished from", "is beaten by")
 
 
 def write_all(run: Run, chapters: list[Chapter], profile: str, folder: Path) -> None:
@@ -37,33 +35,10 @@ def write_all(run: Run, chapters: list[Chapter], profile: str, folder: Path) -> 
         "slurm": listing(run.root / "notebooks" / "profiles" / "pretrain.slurm"),
     }
     texts |= {f"time_{c.name}": chapter_time(run, c) for c in chapters}
+    texts |= studies(run)
     for name, text in texts.items():
         if text:
             (folder / f"{name}.md").write_text(text + "\n")
-
-
-def table(header: list[str], rows: list[list]) -> str:
-    """Return a Markdown table; bars inside cells are escaped.
-
-    >>> print(table(["a", "b"], [[1, "x|y"]]))
-    | a | b |
-    |---|---|
-    | 1 | x\\|y |
-    """
-    lines = [header, ["---"] * len(header), *rows]
-    cells = [[escaped(cell) for cell in line] for line in lines]
-    text = ["| " + " | ".join(line) + " |" for line in cells]
-    return "\n".join([text[0], text[1].replace(" ", ""), *text[2:]])
-
-
-def escaped(cell) -> str:
-    """Return the text of a table's cell."""
-    return unbroken(str(cell).replace("|", "\\|").replace("\n", " "))
-
-
-def unbroken(text: str) -> str:
-    """Keep an interval from being broken over two lines."""
-    return re.sub(r"\[\S+, \S+\]", lambda m: m[0].replace(", ", ",\u00a0"), text)
 
 
 def figures(run: Run, folder: Path) -> None:
@@ -153,15 +128,6 @@ def chapter_time(run: Run, chapter: Chapter) -> str:
     )
 
 
-def minutes(seconds: float) -> str:
-    """Say a duration as a person would.
-
-    >>> minutes(42.4), minutes(192)
-    ('42 s', '3.2 min')
-    """
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
-
-
 def record(run: Run, chapter: str) -> dict:
     """Return what a chapter left in ``metrics/``, or nothing."""
     path = run.folder / "metrics" / f"{chapter}.json"
@@ -244,10 +210,6 @@ def flat(content: dict, prefix: str = "") -> list[tuple[str, str]]:
     return found
 
 
-def short(value) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def results(run: Run) -> str:
     """Return the table of all methods, balanced accuracy first, and the paired comparisons."""
     if not (run.folder / "probes").exists():
@@ -300,21 +262,18 @@ def gpu(run: Run) -> str:
     return table(["on a GPU", ""], [list(line) for line in lines]) + f"\n\n{measured.origin}"
 
 
+def studies(run: Run) -> dict[str, str]:
+    """Return what is told of the two stored studies: ``grid_table``, ``real_sentence``, ..."""
+    folder = run.values.get("studies_dir", "book/studies")
+    names = {"grid": run.values.get("label_study", "labels")}
+    names["real"] = run.values.get("real_study", "labels_real")
+    told = {which: tell(folder, name) for which, name in names.items()}
+    return {f"{which}_{part}": t for which, of in told.items() for part, t in of.items()}
+
+
 def listing(path: Path, language: str = "bash") -> str:
     """Return a file as a block of code: pages are staged without what lies beside them."""
     return f"```{language}\n{path.read_text()}```" if path.exists() else ""
-
-
-def rival(pair: dict) -> str:
-    """Name the second method of a comparison as a sentence does.
-
-    >>> rival({"a": "SimCLR + kNN", "b": "PCA-64 + kNN"}), rival({"a": "h", "b": "supervised CNN"})
-    ('the same probe on PCA-64', 'the supervised CNN')
-    """
-    space, _, probe = pair["b"].partition(" + ")
-    if not probe:
-        return f"the {space}"
-    return f"the same probe on {space}" if pair["a"].endswith(f" + {probe}") else pair["b"]
 
 
 def judges(run: Run, scores: comparison.Scores) -> str:
@@ -341,37 +300,6 @@ def pretrainings(pairs: list[dict]) -> str:
     )
 
 
-def listed(items: list[str]) -> str:
-    """Join items as a sentence does.
-
-    >>> listed(["a"]), listed(["a", "b", "c"])
-    ('a', 'a, b and c')
-    """
-    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
-
-
 def comparisons(run: Run) -> list[dict]:
     """Return the paired comparisons that the chapter on probes made, the book's own method as a."""
     return record(run, "05_probes").get("metrics", {}).get("comparisons", [])
-
-
-def signed(pair: dict) -> str:
-    """Write a difference with its sign and interval.
-
-    >>> signed({"mean": 0.0912, "low": -0.05, "high": 0.13})
-    '+0.091 [−0.050, +0.130]'
-    """
-    text = f"{pair['mean']:+.3f} [{pair['low']:+.3f}, {pair['high']:+.3f}]"
-    return text.replace("-", "−")
-
-
-def verdict(pair: dict) -> str:
-    """Say what a difference allows to say: nothing, if its interval holds 0.
-
-    >>> verdict({"low": 0.01, "high": 0.1}), verdict({"low": -0.01, "high": 0.1})
-    ('beats', 'is not distinguished from')
-    """
-    beats, undecided, beaten = VERDICTS
-    if pair["low"] > 0:
-        return beats
-    return beaten if pair["high"] < 0 else undecided

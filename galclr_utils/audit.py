@@ -1,12 +1,11 @@
-"""Ask what a classifier uses: colour, brightness, seeing, neighbours; and where it is right.
+"""Group test galaxies by what a classifier might use, and score it in each group.
 
-A score says how often a method is right, not why. Here the test galaxies are grouped by what a
-method might have used instead of the shape, and a representation is searched for what it should
-not know. Nothing is chosen on test galaxies: what is fitted to them (`nuisance_r2`) describes a
-representation and is used for nothing else.
+A score says how often a method is right, not why. Here the test galaxies are grouped by type and
+colour, paired so that colour says nothing, binned by any other property, or judged by the truth
+behind their labels. Nothing is trained here, and nothing is chosen on test galaxies.
 """
 
-# N galaxies, C bands, H, W pixels, D features, R runs, T test galaxies, P pairs, B resamples
+# T test galaxies, N galaxies of any split, R runs, P pairs
 
 from __future__ import annotations
 
@@ -14,80 +13,15 @@ from itertools import pairwise
 
 import numpy as np
 from astropy.table import Table
-from scipy import ndimage
 
 from galclr_utils import metrics
-from galclr_utils.checks import choice, number
+from galclr_utils.checks import number
 from galclr_utils.comparison import Scores
-from galclr_utils.dataset import GalaxySet
 
-COLUMNS = ("psf_fwhm", "mag_r", "z", "r50", "axis_ratio", "ebv")  # of the catalogue
-NUISANCES = (*COLUMNS, "sky_noise", "neighbour_light", "n_neighbours")
-DETECTED = 3  # sigma of the sky above which a pixel belongs to a source
-SMALLEST = 4  # pixels of a source
 ENOUGH = 20  # galaxies in a bin
 
 
-# --- colour ------------------------------------------------------------------------------------
-
-
-def colour(galaxies: GalaxySet) -> tuple[np.ndarray, str]:
-    """Return one colour of every galaxy, the larger the redder, and how it was measured.
-
-    Args:
-        galaxies: the data set.
-    Returns:
-        float64 (N,) in magnitudes, NaN where unknown: the catalogue's ``g_r``, or, where there is
-        none, that of the two bluest bands within the inner half of the stamp; and its name.
-
-    >>> catalog = Table({"id": ["a"], "label": [1], "split": ["test"], "g_r": [0.5]})
-    >>> card = {"units": "display", "bands": ["g", "r", "i"]}
-    >>> colour(GalaxySet(np.ones((1, 3, 8, 8), np.float32), catalog, card))
-    (array([0.5]), 'g − r of the catalogue')
-    """
-    if "g_r" in galaxies.catalog.colnames:
-        known = np.asarray(galaxies.catalog["g_r"], np.float64)
-        if np.isfinite(known).mean() >= 0.95:
-            return known, "g − r of the catalogue"
-    bands = galaxies.card["bands"]
-    if len(bands) < 2:
-        raise ValueError(f"bands: got {bands}, expected two or more: one band has no colour")
-    light = band_light(galaxies.images)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = -2.5 * np.log10(light[:, 0] / light[:, 1])
-    return np.where(np.isfinite(found), found, np.nan), f"{bands[0]} − {bands[1]} of the stamp"
-
-
-def band_light(images) -> np.ndarray:
-    """Return the light of each band within the inner half of stamps, above the sky at the corners.
-
-    Args:
-        images: (N, C, H, W).
-    Returns:
-        float64 (N, C), in the set's units; it may be negative where there is only noise.
-    """
-    height, width = images.shape[-2:]
-    y, x = (np.arange(n) - (n - 1) / 2 for n in (height, width))
-    inner = (x**2 + y[:, None] ** 2) < (min(height, width) / 4) ** 2
-    blocks = [slice(k, k + 1024) for k in range(0, len(images), 1024)]
-    parts = []
-    for b in blocks:
-        stamps = np.asarray(images[b], np.float32)
-        parts.append((stamps - sky_level(stamps)[..., None, None])[..., inner].sum(-1, dtype="f8"))
-    return np.concatenate(parts)
-
-
-def sky_level(images) -> np.ndarray:
-    """Return the median of the pixels in the corners of stamps (..., H, W): what no source has."""
-    return np.median(corners(images), axis=-1)
-
-
-def corners(images) -> np.ndarray:
-    """Return the pixels of the four corners of stamps (..., H, W), each a sixth of a side wide."""
-    size = max(2, min(images.shape[-2:]) // 6)
-    ends = [slice(0, size), slice(-size, None)]
-    parts = [images[..., a, b].reshape(*images.shape[:-2], -1) for a in ends for b in ends]
-    return np.concatenate(parts, axis=-1)
+# --- groups by colour --------------------------------------------------------------------------
 
 
 def colour_border(values, labels) -> float:
@@ -164,7 +98,7 @@ def matched_pairs(values, labels, tolerance: float = 0.01) -> np.ndarray:
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-# --- where a method is right ---------------------------------------------------------------------
+# --- where a method is right -------------------------------------------------------------------
 
 
 def score_of(
@@ -264,118 +198,3 @@ def against_truth(scores: Scores, truth) -> Table:
             row |= {name: found["mean"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
         rows.append(row)
     return Table(rows)
-
-
-# --- nuisances -----------------------------------------------------------------------------------
-
-
-def nuisances(galaxies: GalaxySet, rows) -> dict[str, np.ndarray]:
-    """Return what a type should not depend on, of some galaxies: seeing, brightness, neighbours.
-
-    From the catalogue what it has of `COLUMNS` (known of at least half of the galaxies); from the
-    stamps ``sky_noise`` (log10 of the scatter at the corners, mean of the bands), ``n_neighbours``
-    (sources that do not touch the central one) and ``neighbour_light`` (their share of all light
-    that is detected). The last two are blind to neighbours that overlap with the galaxy.
-
-    Args:
-        galaxies: the data set. rows: which galaxies, (n,).
-    Returns:
-        name -> float64 (n,).
-    """
-    found = {}
-    for name in COLUMNS:
-        if name in galaxies.catalog.colnames:
-            values = np.asarray(galaxies.catalog[name], np.float64)[rows]
-            if np.isfinite(values).mean() >= 0.5:
-                found[name] = values
-    stamps = np.asarray(galaxies.images[rows], np.float32)
-    sky = corners(stamps)
-    level = np.median(sky, axis=-1)
-    scatter = 1.4826 * np.median(np.abs(sky - level[..., None]), axis=-1)  # of a Gaussian
-    floor = 1e-3 * np.mean(galaxies.card.get("sky_rms", 1e-3))
-    found["sky_noise"] = np.log10(np.maximum(scatter.mean(axis=1), floor)).astype(np.float64)
-    light = (stamps - level[..., None, None]).mean(axis=1)
-    own = np.median(np.abs(corners(light)), axis=-1) * 1.4826
-    limit = DETECTED * np.maximum(own, floor)
-    pairs = [_neighbours(one, at) for one, at in zip(light, limit, strict=True)]
-    found["neighbour_light"], found["n_neighbours"] = np.array(pairs, np.float64).reshape(-1, 2).T
-    return found
-
-
-def _neighbours(light, limit: float) -> tuple[float, int]:
-    """Return the share of light in sources apart from the central one, and their number."""
-    regions, n = ndimage.label(light > limit)
-    if not n:
-        return 0.0, 0
-    pixels = np.bincount(regions.ravel(), minlength=n + 1)
-    flux = np.bincount(regions.ravel(), light.ravel(), minlength=n + 1)
-    middle = tuple(slice(size // 2 - 2, size // 2 + 2) for size in light.shape)
-    inner = regions[middle]
-    centre = int(inner.ravel()[np.argmax(np.where(inner > 0, light[middle], -np.inf))])
-    others = [k for k in range(1, n + 1) if k != centre and pixels[k] >= SMALLEST]
-    total = flux[others].sum() + (flux[centre] if centre else 0)
-    return float(flux[others].sum() / total) if total > 0 else 0.0, len(others)
-
-
-def nuisance_table(spaces: dict, properties: dict, kind: str = "ridge", seed: int = 0) -> Table:
-    """Return `nuisance_r2` of every property in every space.
-
-    Args:
-        spaces: name -> (n, D) features. properties: name -> (n,) values, from `nuisances`.
-        kind, seed: of `nuisance_r2`.
-    Returns:
-        Rows group (the property), method (the space), mean, low, high, n_galaxies.
-    """
-    return Table(
-        [
-            {"group": what, "method": space} | nuisance_r2(x, values, kind, seed=seed)
-            for what, values in properties.items()
-            for space, x in spaces.items()
-        ]
-    )
-
-
-def nuisance_r2(features, values, kind: str = "ridge", n_folds: int = 5, seed: int = 0) -> dict:
-    """Return how well a property can be read off features: the cross-validated R2.
-
-    A fifth of the galaxies is predicted from the other four; R2 = 1 - sum of squared errors /
-    sum of squared deviations from the mean. 0 is no better than the mean, 1 is perfect, and below
-    0 is worse than the mean. The interval is a bootstrap over galaxies of the predictions made; it
-    leaves out how the fit itself would vary.
-
-    Args:
-        features: (N, D). values: (N,); galaxies with NaN are left out.
-        kind: ``"ridge"`` (linear; its penalty chosen inside each fit) or ``"knn"`` (15 nearest by
-            cosine).
-        n_folds: parts. seed: of the parts.
-    Returns:
-        mean, low, high, n_galaxies; NaN where the property is the same everywhere or known of
-        fewer than 4 galaxies a fold.
-
-    >>> x = np.random.default_rng(0).normal(size=(500, 4))
-    >>> round(nuisance_r2(x, x[:, 0] + x[:, 1])["mean"], 3)
-    1.0
-    """
-    from sklearn.linear_model import RidgeCV
-    from sklearn.model_selection import KFold, cross_val_predict
-    from sklearn.neighbors import KNeighborsRegressor
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    choice("kind", kind, ("ridge", "knn"))
-    x, y = np.asarray(features, np.float64), np.asarray(values, np.float64)
-    if len(x) != len(y):
-        raise ValueError(f"got {len(x)} rows of features and {len(y)} values, expected as many")
-    known = np.isfinite(y)
-    x, y = x[known], y[known]
-    if len(y) < 4 * n_folds or y.std() <= 1e-9 * max(1, abs(y.mean())):
-        return dict.fromkeys(("mean", "low", "high"), np.nan) | {"n_galaxies": len(y)}
-    y = (y - y.mean()) / y.std()
-    model = make_pipeline(StandardScaler(), RidgeCV(10.0 ** np.arange(-2, 6)))
-    if kind == "knn":
-        x, model = metrics.unit(x), KNeighborsRegressor(min(15, len(y) // n_folds))
-    predicted = cross_val_predict(model, x, y, cv=KFold(n_folds, shuffle=True, random_state=seed))
-    drawn = np.random.default_rng(seed).integers(len(y), size=(1000, len(y)))
-    weight = np.vstack([np.ones(len(y)), [np.bincount(d, minlength=len(y)) for d in drawn]])
-    spread = weight @ y**2 - (weight @ y) ** 2 / len(y)
-    return metrics.central_95(1 - weight @ (y - predicted) ** 2 / spread) | {"n_galaxies": len(y)}

@@ -34,14 +34,8 @@ def majority(train, y_train, test, seed: int = 0, draw: int = 0) -> np.ndarray:
 # --- pixels ------------------------------------------------------------------------------------
 
 
-def pca_features(
-    galaxies: GalaxySet,
-    normalize: Normalize,
-    n_components: int = 64,
-    n_fit: int = 10_000,
-    seed: int = 0,
-) -> np.ndarray:
-    """Describe each galaxy by the principal components of its normalised pixels.
+class Pixels:
+    """The principal components of the training galaxies' normalised pixels, for any stamp.
 
     As many numbers as the representation, without labels too, but linear: what learning adds must
     show against this.
@@ -53,8 +47,45 @@ def pca_features(
         n_fit: the components come from at most so many training galaxies (memory); never from
             validation or test.
         seed: which galaxies, if there are more.
-    Returns:
-        float32 (N, D).
+    """
+
+    def __init__(
+        self,
+        galaxies: GalaxySet,
+        normalize: Normalize,
+        n_components: int = 64,
+        n_fit: int = 10_000,
+        seed: int = 0,
+    ):
+        from sklearn.decomposition import PCA
+
+        if not len(train := galaxies.indices("train")):
+            raise ValueError("train split: got no galaxies, expected some to find the components")
+        few = np.sort(np.random.default_rng(seed).permutation(train)[:n_fit])
+        self.normalize = normalize
+        x = self._flat(galaxies.images[few])
+        n = min(number("n_components", n_components, 1, np.inf, integer=True), *x.shape)
+        self.pca = PCA(n, svd_solver="randomized", random_state=seed).fit(x)
+
+    def _flat(self, images: np.ndarray) -> np.ndarray:
+        return self.normalize(torch.from_numpy(np.asarray(images, np.float32))).flatten(1).numpy()
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """Return the components, float32 (N, D), of stamps (N, C, H, W) in the set's units."""
+        blocks = (images[k : k + 1024] for k in range(0, len(images), 1024))
+        return np.concatenate([self.pca.transform(self._flat(b)) for b in blocks]).astype("f4")
+
+    def error(self, images: np.ndarray) -> np.ndarray:
+        """Return float32 (N,): the mean squared pixel, of [0, 1], that the components miss."""
+        x = self._flat(images)
+        return np.mean((x - self.pca.inverse_transform(self.pca.transform(x))) ** 2, axis=1)
+
+
+def pca_features(galaxies: GalaxySet, normalize: Normalize, **settings) -> np.ndarray:
+    """Describe each galaxy of a set by the principal components of its pixels, float32 (N, D).
+
+    Args:
+        galaxies, normalize, settings: as for `Pixels`.
 
     >>> from astropy.table import Table
     >>> images = np.random.default_rng(0).random((20, 3, 8, 8), np.float32)
@@ -64,22 +95,7 @@ def pca_features(
     >>> pca_features(galaxies, Normalize("identity"), n_components=4).shape
     (20, 4)
     """
-    from sklearn.decomposition import PCA
-
-    train = galaxies.indices("train")
-    if not len(train):
-        raise ValueError("train split: got no galaxies, expected some to find the components")
-    n_components = number("n_components", n_components, 1, np.inf, integer=True)
-    few = np.sort(np.random.default_rng(seed).permutation(train)[:n_fit])
-
-    def pixels(rows):
-        stamps = torch.from_numpy(np.asarray(galaxies.images[rows], np.float32))
-        return normalize(stamps).flatten(1).numpy()
-
-    x = pixels(few)
-    pca = PCA(min(n_components, *x.shape), svd_solver="randomized", random_state=seed).fit(x)
-    blocks = [slice(k, k + 1024) for k in range(0, len(galaxies), 1024)]
-    return np.concatenate([pca.transform(pixels(b)) for b in blocks]).astype(np.float32)
+    return Pixels(galaxies, normalize, **settings).embed(galaxies.images)
 
 
 def random_encoder(

@@ -367,6 +367,27 @@ def compare_all(scores: Scores, pairs, score: str = "balanced_accuracy") -> list
     return found
 
 
+def difference_grid(pairs: list[dict]) -> Table:
+    """Lay differences out: a row for each pair of methods, a column for each budget, in points.
+
+    Args:
+        pairs: from `compare_all`.
+
+    >>> pair = {"a": "h", "b": "PCA", "n_labels": 100, "mean": 0.044, "low": 0.016, "high": 0.078}
+    >>> print(*difference_grid([pair])[0])
+    h PCA +4.4 [+1.6, +7.8]
+    """
+    cells = {}
+    for p in pairs:
+        mean, low, high = (100 * float(p[k]) for k in ("mean", "low", "high"))
+        own = cells.setdefault((str(p["a"]), str(p["b"])), {})
+        own[int(p["n_labels"])] = f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+    laid = {"method": [a for a, _ in cells], "against": [b for _, b in cells]}
+    for n in sorted({int(p["n_labels"]) for p in pairs}):
+        laid[f"{n} labels"] = [own.get(n, "–") for own in cells.values()]
+    return Table(laid)
+
+
 def similar(pair: dict, margin: float = 0.02) -> str:
     """Say whether two methods are as good as each other, to within a margin.
 

@@ -93,7 +93,7 @@ def agreement_curves(curves: dict[str, np.ndarray], n: int, card: dict) -> Plate
     """Draw the share of neighbours with the own label among the first 1, 2, ... K.
 
     Args:
-        curves: space -> (K, 1 + B) from ``search.agreement``.
+        curves: space -> (K, 1 + B) from ``neighbours.agreement``.
         n: number of query galaxies.
     """
     with canvas(1, 1, width=6.5, height=3.6) as (figure, axis):
@@ -125,7 +125,7 @@ def differences_plate(curves: dict[str, dict[str, np.ndarray]], k: int, card: di
     """Draw how much neighbours differ in each property, a marker a space.
 
     Args:
-        curves: space -> property -> (1 + B,) from ``search.difference``.
+        curves: space -> property -> (1 + B,) from ``neighbours.difference``.
         k: number of neighbours.
     """
     names = list(next(iter(curves.values())))

@@ -16,7 +16,8 @@ from scipy import ndimage
 
 from galclr_utils.checks import number
 from galclr_utils.dataset import GalaxySet
-from galclr_utils.search import RESAMPLES, resampled, search
+from galclr_utils.neighbours import RESAMPLES, resampled
+from galclr_utils.search import search
 
 
 @dataclass

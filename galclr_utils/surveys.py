@@ -17,7 +17,7 @@ import torch
 from astropy.table import Table
 
 from galclr_utils import baselines, metrics
-from galclr_utils.audit import sky_level
+from galclr_utils.colours import sky_level
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.embedding import load_encoders, method_name
 from galclr_utils.normalize import Normalize

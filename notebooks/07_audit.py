@@ -62,12 +62,16 @@ from astropy.table import Table
 
 from galclr_utils import (
     GalaxySet,
+    arms,
     audit,
     baselines,
     calibration,
+    colours,
     comparison,
     inspections,
     load_encoder,
+    nights,
+    nuisances,
     plates,
     scoreboard,
     shifts,
@@ -118,7 +122,7 @@ print(f"the pretrained encoder is called {learner}; on trial: {', '.join(cast)}"
 
 # %%
 if len(card["bands"]) > 1:
-    values, colour_name = audit.colour(galaxies)
+    values, colour_name = colours.colour(galaxies)
     border = audit.colour_border(values[train], labels[train])
     groups = audit.colour_groups(values[test], labels[test], border)
     table = audit.score_groups(scores, cast, groups)
@@ -182,11 +186,11 @@ print(f"{len(judged)} test galaxies; {n_learn} labels from a pool of {len(pool)}
 
 # %%
 if len(card["bands"]) > 1:
-    mean = shifts.band_shares(galaxies.images[pool]).mean(axis=0)
-    own, partner = shifts.band_shares(stamps), shifts.partners(labels[judged], seed)
-    versions["same colour"] = shifts.recolour(stamps, mean, card)
-    versions["no colour"] = shifts.luminance(stamps, mean, card)
-    versions["another's"] = shifts.recolour(stamps, own[partner], card)
+    mean = colours.band_shares(galaxies.images[pool]).mean(axis=0)
+    own, partner = colours.band_shares(stamps), colours.partners(labels[judged], seed)
+    versions["same colour"] = colours.recolour(stamps, mean, card)
+    versions["no colour"] = colours.luminance(stamps, mean, card)
+    versions["another's"] = colours.recolour(stamps, own[partner], card)
 recoloured = list(versions)
 
 # %% [markdown]
@@ -194,13 +198,13 @@ recoloured = list(versions)
 # what it was.
 
 # %%
-seeing, known_from = shifts.seeing_px(galaxies, judged)
+seeing, known_from = nights.seeing_px(galaxies, judged)
 typical = float(np.median(seeing))
 for times in (1.5, 2.5):
-    blur = shifts.blur_to(seeing, times * typical)
-    versions[f"seeing x{times:g}"] = shifts.degrade(stamps, card, blur, seed=seed)
+    blur = nights.blur_to(seeing, times * typical)
+    versions[f"seeing x{times:g}"] = nights.degrade(stamps, card, blur, seed=seed)
 for depth in (2, 6):
-    versions[f"noise x{depth}"] = shifts.degrade(stamps, card, 0, depth, seed=seed)
+    versions[f"noise x{depth}"] = nights.degrade(stamps, card, 0, depth, seed=seed)
 print(f"seeing ({known_from}): median {typical:.2f} pixels")
 print(f"{len(versions)} versions: {', '.join(versions)}")
 
@@ -267,11 +271,11 @@ plate
 # with the encoder of this run.
 
 # %%
-arms = shifts.pretrain_arms(run, galaxies, arm_epochs, arm_galaxies, seed, precision)
+short = arms.pretrain_arms(run, galaxies, arm_epochs, arm_galaxies, seed, precision)
 rows, blind = np.concatenate([pool, judged]), {}
-for name, network_of in arms.items():
+for name, network_of in short.items():
     shown_to = galaxies.images[rows]
-    shown_to = shifts.grey(shown_to) if network_of.n_bands == 1 else shown_to
+    shown_to = arms.grey(shown_to) if network_of.n_bands == 1 else shown_to
     arm_h = network_of.embed(shown_to, orientations=orientations)
     blind[name] = probe(decorrelate(arm_h, first), "fully connected")
 
@@ -311,7 +315,7 @@ if blind:
 
 # %%
 some = test[draw_labels(labels[test], min(1000, len(test)), seed=seed)]
-nuisance = audit.nuisances(galaxies, some)
+nuisance = nuisances.nuisances(galaxies, some)
 pixels = baselines.pca_features(galaxies, encoder.normalize, seed=seed)
 asked = {
     "h": h[some],
@@ -321,7 +325,7 @@ asked = {
 }
 
 # %%
-table = audit.nuisance_table(asked, nuisance, seed=seed)
+table = nuisances.nuisance_table(asked, nuisance, seed=seed)
 found["nuisances"] = {f"{r['group']}, {r['method']}": r["mean"] for r in table}
 inspections.nuisances(table, card).save(run)
 
@@ -349,7 +353,7 @@ few = galaxies.indices("val")[:500]
 networks, rows = {"trained": encoder, "random weights": control}, []
 for step in views.steps if len(few) > 1 else ():
     for name, own in networks.items():
-        change = shifts.moved(own, views, galaxies.images[few], step, seed)
+        change = nuisances.moved(own, views, galaxies.images[few], step, seed)
         rows.append({"step": step, "network": name} | change)
 found["invariance"] = rows
 plate = inspections.invariance(Table(rows), card).save(run) if rows else None
@@ -493,9 +497,9 @@ plate
 # %%
 axes, tables = {"seeing / its median": "seeing x", "noise / its own": "noise x"}, {}
 for axis, prefix in axes.items():
-    nights = ["as observed"] + [name for name in versions if name.startswith(prefix)]
-    table = shifts.score_versions({name: parts[name] for name in nights}, judges)
-    level = {name: float(name.removeprefix(prefix)) for name in nights[1:]}
+    along = ["as observed"] + [name for name in versions if name.startswith(prefix)]
+    table = shifts.score_versions({name: parts[name] for name in along}, judges)
+    level = {name: float(name.removeprefix(prefix)) for name in along[1:]}
     table["level"] = [level.get(name, 1.0) for name in table["group"]]
     tables[axis] = table
     told = {f"{r['group']}, {r['method']}": r["mean"] for r in table}
@@ -507,11 +511,11 @@ for axis, prefix in axes.items():
 # stamps made worse on purpose.
 
 # %%
-pool_seeing, _ = shifts.seeing_px(galaxies, pool)
-blur = shifts.blur_to(pool_seeing, 2.5 * typical)
+pool_seeing, _ = nights.seeing_px(galaxies, pool)
+blur = nights.blur_to(pool_seeing, 2.5 * typical)
 originals, adapted = np.asarray(galaxies.images[pool], np.float32), {}
 for name, how in {"seeing x2.5": (blur, 1), "noise x6": (0, 6)}.items():
-    bad = shifts.degrade(originals, card, *how, seed=seed + 1)
+    bad = nights.degrade(originals, card, *how, seed=seed + 1)
     at = len(pool) + list(versions).index(name) * len(judged)
     seen = spaces[learner][at : at + len(judged)]
     x = np.concatenate([encoder.embed(bad, orientations=orientations), seen])
@@ -615,7 +619,7 @@ for share, value in poisoned.items():
 # :label: ex-audit-knn
 # ```
 # A linear rule may miss what is laid out along a curve. Ask $h$ and random weights for the same properties with
-# neighbours instead: `audit.nuisance_r2(..., kind="knn")`. Does the order of the spaces change?
+# neighbours instead: `nuisances.nuisance_r2(..., kind="knn")`. Does the order of the spaces change?
 # ```{exercise-end}
 # ```
 #
@@ -627,7 +631,7 @@ for share, value in poisoned.items():
 both = Table({"property": list(nuisance)})
 for space in ("h", "random weights"):
     for kind, name in {"ridge": "linear", "knn": "neighbours"}.items():
-        r2 = audit.nuisance_table({space: asked[space]}, nuisance, kind, seed)["mean"]
+        r2 = nuisances.nuisance_table({space: asked[space]}, nuisance, kind, seed)["mean"]
         both[f"{space}, {name}"] = r2
         both[f"{space}, {name}"].format = ".2f"
 plates.show(both)

@@ -56,6 +56,8 @@ from galclr_utils import (
     baselines,
     findings,
     load_encoder,
+    neighbours,
+    nights,
     oddities,
     plates,
     search,
@@ -98,7 +100,7 @@ encoder = load_encoder(run / "pretrain" / "encoder.pt")
 turns = read_json(run / "embedding" / "settings.json")["orientations"]
 untrained = baselines.random_encoder(galaxies, encoder, seed=seed + 1000)
 encoder.to(next(untrained.parameters()).device)
-pixels = search.Pixels(galaxies, encoder.normalize, seed=seed)
+pixels = baselines.Pixels(galaxies, encoder.normalize, seed=seed)
 describe = {name: partial(encoder.embed, orientations=turns), "PCA-64": pixels.embed}
 describe["random weights"] = partial(untrained.embed, orientations=turns)
 
@@ -174,7 +176,7 @@ else:
 share = {}
 if two_types:
     for space, x in judged.items():
-        share[space] = search.agreement(x, labels, max(20, n_near), metric[space])
+        share[space] = neighbours.agreement(x, labels, max(20, n_near), metric[space])
 plate = None
 if two_types:
     n_labelled = int((labels >= 0).sum())
@@ -208,14 +210,14 @@ plates.show(Table(rows=lines, names=names)) if lines else print("left out, as ab
 known = atlas.known_properties(galaxies, rows)
 apart = {}
 for space, x in judged.items():
-    gaps = partial(search.difference, x, k=n_near, metric=metric[space])
+    gaps = partial(neighbours.difference, x, k=n_near, metric=metric[space])
     apart[space] = {title: gaps(values) for title, values in known.items()}
 findings.differences_plate(apart, n_near, galaxies.card).save(run)
 
 # %%
 if "T-type" in known:
     t = known["T-type"]
-    apart_t = search.from_strangers(t[np.isfinite(t)]).mean()
+    apart_t = neighbours.from_strangers(t[np.isfinite(t)]).mean()
     print(f"two strangers differ by {apart_t:.2f} T-types, neighbours")
     for space, found in apart.items():
         print(f"  in {space}: by {apart_t * found['T-type'][0]:.2f}")
@@ -238,7 +240,7 @@ else:
 
 # %%
 some = np.arange(min(number("n_again", n_again, 1, 10**6, integer=True), len(rows)))
-again = search.copies(stamps[some], galaxies.card["sky_rms"], seed)
+again = nights.copies(stamps[some], galaxies.card["sky_rms"], seed)
 seen = {s: {k: embed(x) for k, x in again.items()} for s, embed in describe.items()}
 
 
@@ -263,7 +265,7 @@ print(f"by chance: first {1 / len(rows):.4f}, among ten {10 / len(rows):.4f}")
 gaps = {}
 for kind in list(again)[:4]:
     one, other = (1.0 * (place[kind, space] == 1) for space in (name, "PCA-64"))
-    gaps[kind] = search.mean_curve(one - other)
+    gaps[kind] = neighbours.mean_curve(one - other)
     print(f"found first, {name} minus PCA-64, {kind}: {told(gaps[kind], '+')}")
 
 # %% [markdown]
@@ -534,7 +536,7 @@ for part in (0.0, 0.25, 0.5, 0.75, 1.0):
 # %%
 y = galaxies.labels[val]
 if len(np.unique(y[y >= 0])) == 2:
-    curve = search.agreement(h[val] - centre[name], y, 30)
+    curve = neighbours.agreement(h[val] - centre[name], y, 30)
     for k in (1, 3, 10, 30):
         print(f"share with the own label, nearest {k}: {told(curve[:k][-1])}")
 else:

@@ -91,8 +91,8 @@ missing = f"nothing to show: no such study in {studies_dir}: see studies/README.
 # What is changed one by one in the following is this:
 
 # %%
-names = "method encoder batch_size learning_rate temperature probability".split()
-names += "zoom recentre_px band_scaling seeing_px noise cutout".split()
+names = "method encoder representation batch_size learning_rate temperature".split()
+names += "probability zoom recentre_px band_scaling seeing_px noise cutout".split()
 if study:
     plan = study.record["plan"]
     facts = [("galaxies learned from", plan["n_train"]), ("epochs", plan["epochs"])]

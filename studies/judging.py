@@ -111,7 +111,8 @@ def control(name: str, galaxies: GalaxySet, parts: Roles, views, settings: Setti
         own = np.concatenate([parts.pool, parts.asked])
         few = GalaxySet(galaxies.images[own], galaxies.catalog[own].copy(), galaxies.card)
         few.catalog["split"] = np.repeat(["train", "val"], [len(parts.pool), len(parts.asked)])
-        x = baselines.pca_features(few, views.normalize, settings.representation_dim)
+        d = settings.representation_dim
+        x = baselines.pca_features(few, views.normalize, n_components=d)
         return {"": x}
     own = GalaxySet(galaxies.images[parts.pool], galaxies.catalog[parts.pool], galaxies.card)
     own.catalog["split"] = np.full(len(own), "train")

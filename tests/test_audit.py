@@ -1,13 +1,11 @@
-"""Groups, pairs, bins and nuisances find what was put there, and nothing else."""
+"""Groups, pairs and bins find what was put there, and nothing else."""
 
 import numpy as np
 import pytest
 from astropy.table import Table
 
-from galclr_utils import GalaxySet, audit
+from galclr_utils import audit
 from galclr_utils.comparison import Scores
-
-CARD = {"units": "nanomaggy", "bands": ["g", "r", "i"], "sky_rms": [0.05] * 3}
 
 
 def scores_of(labels, p_late):
@@ -68,18 +66,6 @@ def test_no_pairing_has_more_pairs():
     assert audit.matched_pairs([1.0, 2.0], [0, 1]).shape == (0, 2)
 
 
-def test_without_catalogue_colours_the_stamp_has_one():
-    images = np.zeros((2, 3, 24, 24), np.float32) + 0.3  # a sky that must not count
-    images[:, :, 10:14, 10:14] += np.reshape([1.0, 1.0, 1.0], (3, 1, 1))
-    images[1, 0, 10:14, 10:14] += 1.512  # g is 1 mag brighter than r
-    catalog = Table({"id": ["a", "b"], "label": [0, 1], "split": ["train"] * 2})
-    values, name = audit.colour(GalaxySet(images, catalog, CARD))
-    assert values == pytest.approx([0, -1], abs=0.01) and "stamp" in name
-    one = GalaxySet(images[:, :1], catalog, CARD | {"bands": ["r"]})
-    with pytest.raises(ValueError, match="one band has no colour"):
-        audit.colour(one)
-
-
 def test_bins_hold_the_same_number_of_galaxies_and_find_where_a_method_fails():
     random = np.random.default_rng(1)
     labels, values = random.integers(2, size=1200), random.random(1200)
@@ -107,59 +93,6 @@ def test_who_sees_through_noisy_labels_is_better_against_the_truth():
     assert parrot["gain_high"] < 0 and parrot["labels"] == 1
 
 
-def test_a_property_is_found_where_it_is_and_not_where_it_is_not():
-    random = np.random.default_rng(3)
-    x = random.normal(size=(600, 8))
-    half = x[:, 0] + random.normal(size=600)  # half of its variance is in x
-    found = audit.nuisance_r2(x, half)
-    assert found["low"] < 0.5 < found["high"] and found["mean"] == pytest.approx(0.5, abs=0.08)
-    assert audit.nuisance_r2(x, random.normal(size=600))["mean"] < 0.02
-    assert audit.nuisance_r2(x, half * 100 + 7)["mean"] == pytest.approx(found["mean"])
-    circle = np.hypot(x[:, 0], x[:, 1])
-    flat = x[:, :2]
-    assert audit.nuisance_r2(flat, circle)["mean"] < 0.05, "no line finds a radius"
-    cosine = flat[:, 0] / circle  # neighbours by direction find the direction
-    assert audit.nuisance_r2(flat, cosine, kind="knn")["mean"] > 0.95
-
-
-def test_every_property_is_asked_of_every_space():
-    x = np.random.default_rng(6).normal(size=(200, 3))
-    table = audit.nuisance_table({"all": x, "none": 0 * x}, {"first": x[:, 0], "same": x[:, 0] * 0})
-    found = {(r["group"], r["method"]): r["mean"] for r in table}
-    assert found["first", "all"] > 0.99 and found["first", "none"] < 0.01
-    assert np.isnan(found["same", "all"]) and len(found) == 4
-
-
 def test_a_group_without_galaxies_has_no_score():
     empty = audit.score_groups(scores_of([0, 1], [0.2, 0.9]), ["m"], {"none": [False, False]})
     assert np.isnan(empty["mean"][0]) and empty["n_galaxies"][0] == 0 and empty["n_runs"][0] == 1
-
-
-def test_what_is_constant_or_unknown_has_no_r2():
-    x = np.random.default_rng(4).normal(size=(100, 3))
-    assert np.isnan(audit.nuisance_r2(x, np.ones(100))["mean"])
-    values = np.where(np.arange(100) < 90, np.nan, 1.0 * np.arange(100))
-    assert audit.nuisance_r2(x, values)["n_galaxies"] == 10
-    with pytest.raises(ValueError, match="as many"):
-        audit.nuisance_r2(x, values[:5])
-
-
-def test_nuisances_of_stamps_count_neighbours_and_noise():
-    random = np.random.default_rng(5)
-    y, x = np.mgrid[:32, :32] - 15.5
-    galaxy = np.exp(-(x**2 + y**2) / 8)
-    star = np.exp(-((x - 9) ** 2 + (y - 9) ** 2) / 2)
-    light = np.stack([galaxy, galaxy + star])[:, None].repeat(3, 1)
-    images = np.concatenate([light, light]).astype(np.float32)
-    noise = random.normal(size=images.shape).astype(np.float32)
-    images[:2] += 0.002 * noise[:2]
-    images[2:] += 0.02 * noise[2:]
-    catalog = Table({"id": list("abcd"), "label": [0] * 4, "split": ["test"] * 4})
-    catalog["psf_fwhm"] = [1.0, 2.0, 3.0, 4.0]
-    found = audit.nuisances(GalaxySet(images, catalog, CARD), [0, 1, 2, 3])
-    assert set(found) == {"psf_fwhm", "sky_noise", "neighbour_light", "n_neighbours"}
-    assert found["n_neighbours"].tolist() == [0, 1, 0, 1]
-    share = star.sum() / (star + galaxy).sum()
-    assert found["neighbour_light"][1] == pytest.approx(share, abs=0.03)
-    assert found["neighbour_light"][0] == 0
-    assert np.diff(found["sky_noise"])[1] == pytest.approx(1, abs=0.15), "ten times the noise"

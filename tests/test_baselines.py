@@ -31,7 +31,10 @@ def test_pca_does_not_look_at_test_galaxies(galaxies):
     changed = GalaxySet(galaxies.images.copy(), galaxies.catalog, galaxies.card)
     changed.images[galaxies.indices("test")] = 1.0
     train = galaxies.indices("train")
-    a, b = (baselines.pca_features(g, Normalize("identity"), 4)[train] for g in (galaxies, changed))
+    a, b = (
+        baselines.pca_features(g, Normalize("identity"), n_components=4)[train]
+        for g in (galaxies, changed)
+    )
     assert np.array_equal(a, b)
 
 
@@ -40,6 +43,23 @@ def test_pca_is_clamped_to_what_there_is_and_limited_in_memory(galaxies):
     assert few.shape == (240, 10)
     with pytest.raises(ValueError, match="n_components: got 0"):
         baselines.pca_features(galaxies, Normalize("identity"), n_components=0)
+
+
+def test_more_components_miss_less_of_any_stamp(galaxies):
+    few, more = (baselines.Pixels(galaxies, Normalize("identity"), n) for n in (5, 50))
+    turned = np.rot90(galaxies.images[:20], axes=(2, 3))
+    assert few.embed(turned).shape == (20, 5)
+    assert more.error(turned).mean() < 0.95 * few.error(turned).mean()
+
+
+def test_the_random_control_is_treated_as_the_trained_encoder_was(galaxies):
+    """Where h is computed from the pooled features, it is for the control, too."""
+    like = Encoder("cnn4", 16).set_principal(galaxies.images[:50])
+    control = baselines.random_encoder(galaxies, like, seed=1)
+    h = control.embed(galaxies.images[galaxies.indices("train")])
+    assert control.principal and abs(h.mean(axis=0)).max() < 1e-4
+    assert (np.diff(h.var(axis=0)) <= 1e-9).all(), "axes of falling variance"
+    assert not baselines.random_encoder(galaxies, Encoder("cnn4", 16), seed=1).principal
 
 
 def test_the_random_encoder_is_in_range_and_repeats(galaxies):

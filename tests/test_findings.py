@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from galclr_utils import findings, oddities, search
+from galclr_utils import findings, neighbours, oddities
 
 SPACES = ("SimCLR", "PCA-64", "random weights")
 
@@ -55,7 +55,10 @@ def test_the_nearest_space_is_named_for_each_property(galaxies, rows):
     values = np.random.default_rng(0).normal(size=len(rows))
     x = {"knows": values[:, None], "does not": np.random.default_rng(1).normal(size=(len(rows), 3))}
     curves = {
-        s: {"T-type": search.difference(p, values, 5, "euclidean"), "none": np.full(501, np.nan)}
+        s: {
+            "T-type": neighbours.difference(p, values, 5, "euclidean"),
+            "none": np.full(501, np.nan),
+        }
         for s, p in x.items()
     }
     plate = findings.differences_plate(curves, 5, galaxies.card)

@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from galclr_utils import GalaxySet, oddities
+from galclr_utils.baselines import Pixels
 from galclr_utils.normalize import Normalize
-from galclr_utils.search import Pixels
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,10 @@
+"""The search is exact, finds a galaxy that is shown again, and invents no neighbours."""
+
 import numpy as np
 import pytest
 from astropy.table import Table
 
-from galclr_utils import GalaxySet, atlas, baselines, search
+from galclr_utils import GalaxySet, atlas, baselines, nights, search
 from galclr_utils.encoders import Encoder
 from galclr_utils.normalize import Normalize
 
@@ -58,14 +60,6 @@ def test_a_picture_finds_its_galaxy_from_any_side(galaxies, normalize):
         search.search_image(encoder, galaxies.images[:1], h)
 
 
-def test_pixels_are_the_components_of_the_baseline(galaxies, normalize):
-    pixels = search.Pixels(galaxies, normalize, n_components=20, seed=3)
-    expected = baselines.pca_features(galaxies, normalize, n_components=20, seed=3)
-    np.testing.assert_allclose(pixels.embed(galaxies.images), expected, atol=1e-3)
-    more = search.Pixels(galaxies, normalize, n_components=200)
-    assert more.error(galaxies.images).mean() < 0.5 * pixels.error(galaxies.images).mean()
-
-
 def test_a_galaxy_is_found_by_its_id(galaxies):
     ids = galaxies.catalog["id"]
     assert search.row_of(galaxies, ids[9]) == 9
@@ -94,67 +88,12 @@ def test_examples_without_a_catalogue_lie_far_apart(galaxies, cloud):
     assert sorted(groups[list(places.values())]) == [0, 1, 2]
 
 
-def test_agreement_is_chance_for_strangers_and_one_for_clouds(cloud):
-    labels = (np.arange(300) % 10 == 0).astype(int)  # one in ten is late
-    share = search.agreement(cloud, labels, k=10)
-    low, high = np.quantile(share[-1, 1:], [0.005, 0.995])
-    assert low < 0.5 < high, "the balance of the classes does not matter"
-    apart = cloud + 20 * labels[:, None] * np.eye(12)[0]
-    assert search.agreement(apart, labels, k=5)[-1, 0] > 0.9
-    expected = atlas.neighbour_agreement(apart, labels, k=5)
-    assert search.agreement(apart, labels, k=5)[-1, 0] == pytest.approx(expected)
-    unknown = np.where(np.arange(300) < 100, -1, labels)
-    np.testing.assert_allclose(
-        search.agreement(apart, unknown, 5), search.agreement(apart[100:], labels[100:], 5)
-    )
-
-
-def test_neighbours_differ_as_strangers_do_in_what_the_space_does_not_hold(cloud):
-    stranger = np.random.default_rng(1).normal(size=300)
-    curve = search.difference(cloud, stranger)
-    low, high = np.quantile(curve[1:], [0.005, 0.995])
-    assert low < 1 < high
-    assert search.difference(cloud[:, :1], cloud[:, 0], metric="euclidean")[0] < 0.1
-    gaps = np.abs(stranger[:, None] - stranger)
-    np.testing.assert_allclose(search.from_strangers(stranger), gaps.sum(axis=1) / 299)
-    rows = atlas.nearest(cloud, 10)
-    near = np.abs(stranger[rows] - stranger[:, None]).mean()
-    assert curve[0] == pytest.approx(near / (gaps.sum() / (300 * 299)))
-    assert np.isnan(search.difference(cloud, np.ones(300))).all()
-    gappy = np.where(np.arange(300) < 50, np.nan, stranger)
-    assert search.difference(cloud, gappy)[0] == search.difference(cloud[50:], gappy[50:])[0]
-
-
-def test_the_interval_of_a_mean_is_as_wide_as_it_should_be():
-    values = np.random.default_rng(0).normal(size=400)
-    curve = search.mean_curve(values, n_resamples=2000)
-    assert curve[0] == pytest.approx(values.mean())
-    assert curve[1:].std() == pytest.approx(values.std() / 20, rel=0.1)
-    assert (search.mean_curve(values) - search.mean_curve(values) == 0).all(), "paired"
-
-
-def test_copies_are_other_observations_of_the_same_galaxy(galaxies):
-    stamps, rms = galaxies.images[:40].astype("f4"), galaxies.card["sky_rms"]
-    made = search.copies(stamps, rms, seed=1)
-    added = (made["noisier"] - stamps).std(axis=(0, 2, 3))
-    np.testing.assert_allclose(added, rms, rtol=0.05)
-    moved = [
-        any(np.array_equal(copy, np.roll(s, step, axis)) for step in (1, -1) for axis in (1, 2))
-        for copy, s in zip(made["shifted"], stamps, strict=True)
-    ]
-    assert all(moved)
-    np.testing.assert_allclose(made["worse seeing"].sum(), stamps.sum(), rtol=1e-3)
-    again = search.copies(stamps, rms, seed=1)
-    assert all(np.array_equal(made[kind], again[kind]) for kind in made)
-    assert not np.array_equal(made["turned"], search.copies(stamps, rms, seed=2)["turned"])
-
-
 def test_components_forgive_noise_and_blur_and_not_a_turn(galaxies, normalize):
     """What the chapter says of principal components."""
-    pixels = search.Pixels(galaxies, normalize)
+    pixels = baselines.Pixels(galaxies, normalize)
     test = galaxies.images[galaxies.indices("test")]
     points, rows = pixels.embed(test), np.arange(len(test))
-    copies = search.copies(test, galaxies.card["sky_rms"])
+    copies = nights.copies(test, galaxies.card["sky_rms"])
     first = {
         k: np.mean(search.rank_of_own(pixels.embed(x), points, rows) == 1)
         for k, x in copies.items()
