@@ -17,6 +17,7 @@ from words import BADGE, VERDICTS, listed, minutes, rival, short, signed, table,
 
 from galclr_utils import comparison, reports, timings
 from galclr_utils.provenance import read_json
+from galclr_utils.studies import public_card
 
 
 def write_all(run: Run, chapters: list[Chapter], profile: str, folder: Path) -> None:
@@ -35,7 +36,7 @@ def write_all(run: Run, chapters: list[Chapter], profile: str, folder: Path) -> 
         "slurm": listing(run.root / "notebooks" / "profiles" / "pretrain.slurm"),
     }
     texts |= {f"time_{c.name}": chapter_time(run, c) for c in chapters}
-    texts |= studies(run)
+    texts |= real_study(run)
     for name, text in texts.items():
         if text:
             (folder / f"{name}.md").write_text(text + "\n")
@@ -188,8 +189,7 @@ def source(run: Run) -> str:
 
 def data_card(run: Run) -> str:
     """Return the card of the data set as a table, without the entries that hold local paths."""
-    public = {k: v for k, v in card(run).items() if k not in ("made_from", "facts", "provenance")}
-    rows = [[f"`{name}`", value] for name, value in flat(public)]
+    rows = [[f"`{name}`", value] for name, value in flat(public_card(card(run)))]
     return f"{source(run)}\n\n{table(['entry', 'value'], rows)}" if rows else ""
 
 
@@ -262,13 +262,11 @@ def gpu(run: Run) -> str:
     return table(["on a GPU", ""], [list(line) for line in lines]) + f"\n\n{measured.origin}"
 
 
-def studies(run: Run) -> dict[str, str]:
-    """Return what is told of the two stored studies: ``grid_table``, ``real_sentence``, ..."""
+def real_study(run: Run) -> dict[str, str]:
+    """Return what is told of the stored study of real galaxies: ``real_table``, ..."""
     folder = run.values.get("studies_dir", "book/studies")
-    names = {"grid": run.values.get("label_study", "labels")}
-    names["real"] = run.values.get("real_study", "labels_real")
-    told = {which: tell(folder, name) for which, name in names.items()}
-    return {f"{which}_{part}": t for which, of in told.items() for part, t in of.items()}
+    told = tell(folder, run.values.get("real_study", "labels_real"))
+    return {f"real_{part}": text for part, text in told.items()}
 
 
 def listing(path: Path, language: str = "bash") -> str:

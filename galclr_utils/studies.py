@@ -15,6 +15,7 @@ from astropy.table import Table
 
 from galclr_utils.provenance import project_root, read_json, whole_folder, write_json
 
+LOCAL = ("made_from", "facts", "provenance")  # entries of a card that hold paths
 DIGITS = 6  # of stored numbers: more than any interval here can tell apart
 
 
@@ -70,6 +71,15 @@ def read_study(folder: Path) -> tuple[dict[str, Table], dict]:
             elif table.has_masked_columns and np.ma.getmaskarray(table[name]).any():
                 table[name] = np.ma.filled(table[name].astype(float), np.nan)
     return tables, record
+
+
+def public_card(card: Mapping) -> dict:
+    """Return a data set's card without what holds paths of the computer where it was made.
+
+    >>> public_card({"units": "display", "made_from": {"source_path": "/home/me"}})
+    {'units': 'display'}
+    """
+    return {name: value for name, value in card.items() if name not in LOCAL}
 
 
 def study_path(studies_dir: str | Path, name: str) -> Path | None:

@@ -429,7 +429,8 @@ if known_pairs := pairs + untaught + found_pairs:
     tables["differences"] = Table(known_pairs)
 if headline:
     tables |= {"saving": saved, "headline": Table(of_all), "headline_curves": crossed}
-about = {"hero": hero, "card": galaxies.card, "n_test": len(test), "budgets": budgets}
+about = {"hero": hero, "card": studies.public_card(galaxies.card), "n_test": len(test)}
+about["budgets"] = budgets
 about |= {"seeds": seeds, "settings": trained, "provenance": run_record(seed)}
 _ = studies.write_study(run / "labels", tables, about)
 print(f"{len(scores.table)} runs in labels/runs.csv")

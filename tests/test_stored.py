@@ -1,0 +1,118 @@
+"""What the pages say of stored studies; and what the stored studies of the book hold and show."""
+
+import numpy as np
+import pytest
+import stored
+from astropy.table import Table
+
+from galclr_utils import comparison, studies
+from galclr_utils.curves import TAUGHT
+
+SETS = {"labels_real": False}  # study -> simulated
+NETWORKS = (TAUGHT, "SimCLR fine-tuned", "SimCLR self-trained")
+CHEAP = [f"{space} + {kind}" for space in ("SimCLR", "MoCo") for kind in ("logistic", "kNN")]
+CHEAP += ["SimCLR + fully connected", "random weights + logistic", "PCA-64 + SVM"]
+
+
+def tiny(tmp_path, low, simulated=True):
+    summary = Table({"method": [TAUGHT, "SimCLR + kNN", "colour + kNN"]})
+    summary["n_labels"], summary["n_runs"], summary["n_seeds"] = 100, 2, 1
+    for end, value in {"": 0.8, "_low": 0.7, "_high": 0.9}.items():
+        summary[f"balanced_accuracy{end}"] = value
+    pair = {"a": "SimCLR + kNN", "b": TAUGHT, "n_labels": 100, "mean": 0.05, "high": 0.1}
+    saved = {"method": "SimCLR + kNN", "share": 0.97, "saving": 3.0, "low": 2.0, "high": 4.0}
+    tables = {"summary": summary, "differences": Table([pair | {"low": low}])}
+    tables |= {"headline": Table([saved | {"bound": "crossed"}]), "runs": Table({"n": range(4)})}
+    about = {"hero": "SimCLR + kNN", "card": {"simulated": simulated}, "seeds": [0], "n_test": 50}
+    about["provenance"] = {"time": "2030-01-02T00:00:00"}
+    return studies.write_study(tmp_path / "tiny", tables, about)
+
+
+def test_a_sentence_follows_the_interval(tmp_path):
+    tiny(tmp_path, low=0.01)
+    said = stored.tell(tmp_path, "tiny")["sentence"].replace("\N{NO-BREAK SPACE}", " ")
+    assert "with 100 labels it beats the supervised CNN (+0.050 [+0.010, +0.100])" in said
+    assert "is **3.0 [2.0, 4.0]**" in said and "50" in said and "SIMULATED" in said
+    tiny(tmp_path, low=-0.01, simulated=False)
+    said = stored.tell(tmp_path, "tiny")["sentence"]
+    assert "is not distinguished from" in said and "SIMULATED" not in said
+
+
+def test_the_table_holds_the_main_methods_only(tmp_path):
+    tiny(tmp_path, low=0.01)
+    text = stored.tell(tmp_path, "tiny")["table"].replace("\N{NO-BREAK SPACE}", " ")
+    assert "0.800 [0.700, 0.900]" in text and "SimCLR + kNN" in text and "colour" not in text
+    assert stored.tell(tmp_path, "none") == {"table": stored.NONE, "sentence": stored.NONE}
+
+
+@pytest.fixture(params=list(SETS))
+def study(request):
+    """Return the tables of a study of the book, and its record."""
+    path = studies.study_path("book/studies", request.param)
+    assert path, f"the book shows {request.param}, which is not stored"
+    tables, about = studies.read_study(path)
+    assert bool(about["card"].get("simulated")) == SETS[request.param]
+    return tables, about
+
+
+def test_every_method_met_the_same_labels(study):
+    """Networks have fewer draws; those that they have are among those of the cheap methods."""
+    tables, about = study
+    runs, n_seeds = tables["runs"], len(about["seeds"])
+    assert n_seeds >= 3 and set(runs["split"]) == {"test"}
+    met = {
+        m: {tuple(r) for r in runs[runs["method"] == m]["n_labels", "seed", "draw"]}
+        for m in set(runs["method"])
+    }
+    assert {*NETWORKS, *CHEAP} <= set(met)
+    for method in CHEAP[:-1]:
+        assert len(met[method]) == 5 * n_seeds * len(about["budgets"]), method
+    for method in NETWORKS:
+        assert met[method] == met[TAUGHT] <= met["SimCLR + logistic"], method
+    assert len(met[TAUGHT]) >= 5 * len(about["budgets"]), "too few draws in all"
+    assert min(about["budgets"]) == 10 and "commit" in about["provenance"]
+
+
+def test_summary_and_differences_follow_from_the_runs(study):
+    tables, _ = study
+    runs = tables["runs"]
+    for row in tables["summary"]:
+        own = runs[(runs["method"] == row["method"]) & (runs["n_labels"] == row["n_labels"])]
+        mean = np.mean(own["balanced_accuracy_even"])
+        assert row["balanced_accuracy"] == pytest.approx(mean, abs=2e-6)
+        assert row["balanced_accuracy_low"] <= mean <= row["balanced_accuracy_high"]
+    for pair in tables["differences"]:
+        a, b, *_ = comparison.shared_runs(runs, pair["a"], pair["b"], pair["n_labels"])
+        even = np.asarray(runs["balanced_accuracy_even"])
+        assert pair["mean"] == pytest.approx(even[a].mean() - even[b].mean(), abs=2e-6)
+
+
+def difference(tables, a, b, n):
+    rows = tables["differences"]
+    (row,) = rows[(rows["a"] == a) & (rows["b"] == b) & (rows["n_labels"] == n)]
+    return row
+
+
+LEAD = {"logistic": (100, 1000, 4095), "kNN": (100, 1000)}
+
+
+@pytest.mark.parametrize(("kind", "n"), [(k, n) for k, budgets in LEAD.items() for n in budgets])
+def test_on_real_galaxies_pretraining_beats_random_weights(kind, n):
+    tables, _ = studies.read_study(studies.study_path("book/studies", "labels_real"))
+    found = difference(tables, f"SimCLR + {kind}", f"random weights + {kind}", n)
+    assert found["low"] > 0 and found["beats"]
+
+
+def test_on_real_galaxies_the_headline_is_told_as_it_is():
+    """Two points with 100 labels, no less than the network with all; and no label saved at 97%."""
+    tables, _ = studies.read_study(studies.study_path("book/studies", "labels_real"))
+    assert difference(tables, "SimCLR self-trained", TAUGHT, 100)["mean"] > 0.02
+    assert difference(tables, "SimCLR fine-tuned", TAUGHT, 4095)["mean"] > 0
+    saved = {row["method"]: row for row in tables["headline"]}
+    assert saved["SimCLR self-trained"]["low"] < 1 < saved["SimCLR self-trained"]["high"]
+
+
+def test_a_record_holds_no_path_of_the_computer_that_made_it(study):
+    """The card of a data set names its files; a study that is published does not."""
+    _, about = study
+    assert not set(studies.LOCAL) & set(about["card"]) and "counts" in about["card"]
