@@ -46,7 +46,7 @@ def work_per_galaxy(encoder: str) -> dict:
     forward, read once more backward, its gradient written and read).
 
     >>> round(work_per_galaxy("cnn4")["flop"] / 1e6, 1)
-    177.5
+    177.9
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -386,6 +386,7 @@ def part_quality(run: Path, quick: bool, state: dict) -> dict:
     """Pretrain cnn4 for the minutes that are left, embed, and probe beside the controls."""
     from galclr_utils import baselines, comparison
     from galclr_utils.embedding import embed
+    from galclr_utils.encoders import load_encoder
     from galclr_utils.pretrain import pretrain
     from galclr_utils.probes import decorrelate, probe
 
@@ -404,7 +405,8 @@ def part_quality(run: Path, quick: bool, state: dict) -> dict:
     spaces = {"SimCLR": embed(run, orientations, PART)[0]}
     embedded = len(galaxies) / (time.perf_counter() - began)
     spaces["PCA-64"] = baselines.pca_features(galaxies, views.normalize)
-    untrained = baselines.random_encoder(galaxies, views.normalize, "cnn4", seed=1000)
+    encoder = load_encoder(run / "pretrain" / PART / "encoder.pt")
+    untrained = baselines.random_encoder(galaxies, encoder, seed=1000)
     spaces["random weights"] = untrained.embed(galaxies.images, orientations=orientations)
     learn = galaxies.indices("train")
     methods = {"majority": baselines.majority}

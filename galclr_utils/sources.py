@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from galclr_utils import arrays, catalogs, checks, folders, population, simulate
+from galclr_utils import arrays, catalogs, checks, folders, hdf5, population, simulate
 from galclr_utils import assemble as assembly
 from galclr_utils import dataset as sets
 from galclr_utils import duplicates as twins
@@ -22,13 +22,13 @@ from galclr_utils.provenance import (
     whole_folder,
 )
 
-SOURCES = ("simulated", "arrays", "pictures", "fits")
-NOT_YET = ("galaxy10", "sdss")
-CODE = (sets, twins, population, simulate, catalogs, arrays, folders, assembly)
+SOURCES = ("simulated", "arrays", "pictures", "fits", "hdf5", "galaxy10")
+NOT_YET = ("sdss",)
+CODE = (sets, twins, population, simulate, catalogs, arrays, hdf5, folders, assembly)
 
 
 def open_source(source: str, source_path: str = "", catalog_path: str = "", units: str = ""):
-    """Open a user's galaxies: ``"arrays"``, ``"pictures"`` or ``"fits"``.
+    """Open a user's galaxies: ``"arrays"``, ``"pictures"``, ``"fits"`` or ``"hdf5"``.
 
     Args:
         source: which reader.
@@ -41,13 +41,15 @@ def open_source(source: str, source_path: str = "", catalog_path: str = "", unit
     >>> open_source("sdss")
     Traceback (most recent call last):
     ...
-    ValueError: source: 'sdss' is not there yet; there are simulated, arrays, pictures, fits
+    ValueError: source: 'sdss' is not there yet; there are simulated, arrays, pictures, fits, ...
     """
     if source in NOT_YET:
         raise ValueError(f"source: {source!r} is not there yet; there are {', '.join(SOURCES)}")
     checks.choice("source", source, SOURCES)
     if not str(source_path):
         raise ValueError(f"source_path: got nothing, expected the file or folder of {source!r}")
+    if source in ("hdf5", "galaxy10"):
+        return hdf5.hdf5(source_path, catalog_path, units)
     if source == "arrays":
         return arrays.arrays(source_path, catalog_path, units)
     read = folders.pictures if source == "pictures" else folders.fits

@@ -50,8 +50,8 @@
 # %% tags=["parameters"]
 run_dir: str = "runs/small"  # folder of the run; a relative one starts at the project's root
 seed: int = 0  # seed of the simulated survey and of the figures
-source: str = "simulated"  # simulated, arrays, pictures or fits
-source_path: str = ""  # file (arrays) or folder (pictures, fits) with the images
+source: str = "simulated"  # simulated, arrays, pictures, fits, hdf5 or galaxy10
+source_path: str = ""  # file (arrays, hdf5, galaxy10) or folder (pictures, fits) with the images
 catalog_path: str = ""  # table of the galaxies: CSV, ECSV or FITS; "" if there is none
 unlabelled_path: str = ""  # more images without labels, added to the training split; "" for none
 test_split: str = ""  # which split of the catalogue plays test; "" takes them as named

@@ -1,10 +1,11 @@
-"""The three commands of the page "Your own galaxies", run as they stand there."""
+"""The commands of the page "Your own galaxies", run as they stand there."""
 
 import re
 import shlex
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -28,6 +29,8 @@ def data(galaxies, tmp_path_factory):
     labels = np.where(rows["label"] == 1, "late", "early")
     Table({"id": ids, "label": labels, "g_r": rows["g_r"]}).write(folder / "catalog.csv")
     np.savez(folder / "stamps.npz", images=stamps, id=np.array(ids))
+    with h5py.File(folder / "galaxies.h5", "w") as file:
+        file["images"], file["id"] = stamps, ids
     (folder / "pictures").mkdir()
     (folder / "fits").mkdir()
     for name, stamp in zip(ids, stamps, strict=True):
@@ -39,15 +42,16 @@ def data(galaxies, tmp_path_factory):
     return folder
 
 
-def test_the_page_has_three_commands():
+def test_the_page_has_four_commands():
     assert [re.search(r"source (\w+)", c).group(1) for c in COMMANDS] == [
         "arrays",
         "pictures",
         "fits",
+        "hdf5",
     ]
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=["arrays", "pictures", "fits"])
+@pytest.mark.parametrize("command", COMMANDS, ids=["arrays", "pictures", "fits", "hdf5"])
 def test_a_command_of_the_page_makes_a_data_set(command, data, tmp_path):
     command = command.replace("\\\n", " ").replace("/data/", f"{data}/")
     command = command.replace("runs/mine", str(tmp_path / "mine"))
