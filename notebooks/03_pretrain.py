@@ -73,7 +73,7 @@
 #   training galaxies differ most are computed, and $h$ says where a galaxy lies along them. Nothing in $h$ was
 #   learned for the quiz alone, and no label is needed for it.
 #
-# {ref}`ch-choices` compares the two.
+# Which of them serves better can only be tried; {ref}`ch-choices` tells how such choices are judged.
 #
 # ## A quiz with one right answer
 #
