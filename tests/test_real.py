@@ -55,12 +55,17 @@ def test_the_splits_are_as_promised(real):
 @pytest.mark.parametrize("n_labels", [100, 1000, 0])
 @pytest.mark.parametrize("kind", ["logistic", "kNN"])
 def test_simclr_beats_pixels_and_random_weights(real, kind, n_labels):
-    """With the kNN vote it is ahead of random weights; whether beyond doubt, is printed."""
+    """Pixels are beaten beyond doubt. Random weights, treated alike, are a stronger rival.
+
+    One pretraining and one test set show that beyond doubt in the middle only; three pretrainings,
+    in the stored study, at all three budgets (tests/test_stored.py).
+    """
     for rival in ("PCA-64", "random weights"):
         found = comparison.compare(real[1], f"SimCLR + {kind}", f"{rival} + {kind}", n_labels)
         print("\n{a} - {b}, {n_labels}: {mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**found))
         assert found["mean"] > 0
-        assert found["beats"] or (kind, rival) == ("kNN", "random weights")
+        sure = rival == "PCA-64" or (kind == "logistic" and n_labels == 1000)
+        assert found["beats"] or not sure
 
 
 def test_the_labels_chapter_judges_at_even_odds(real):
