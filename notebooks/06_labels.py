@@ -64,8 +64,6 @@ supervised_steps: int = 600  # and at least so many batches
 precision: str = "auto"  # auto (bf16 where the hardware has it), 32-true or bf16-mixed
 
 # %%
-from dataclasses import replace
-
 import numpy as np
 from astropy.table import Table, vstack
 
@@ -77,20 +75,16 @@ from galclr_utils import (
     curves,
     efficiency,
     embedding,
-    encoders,
-    metrics,
     plates,
     probes,
     saving,
     scoreboard,
-    selftrain,
     studies,
-    supervised,
-    transforms,
 )
 from galclr_utils.checks import flag, number, numbers
 from galclr_utils.contrast import NAMES
 from galclr_utils.journal import code_key, digest
+from galclr_utils.lineup import Lineup
 from galclr_utils.morphology import morphology_features
 from galclr_utils.pretrain import load_views, pretrain
 from galclr_utils.probes import decorrelate, fit_seed, probe, standardise
@@ -175,74 +169,53 @@ seeds = list(h[name])
 print(f"pretrained: {', '.join(h)}; seeds: {seeds}")
 
 # %%
-methods, inputs, draws, level = {}, {}, {}, {}
-
-
-def add(space, x, kinds):
-    for kind in kinds:
-        method = f"{space} + {kind}"
-        methods[method], draws[method] = (
-            probe(x, kind.replace("NN", "nn").replace("SVM", "svm")),
-            n_draws[kind],
-        )
-        inputs[method] = {s: f"{digest(x[s])} {code_key(probes, metrics)}" for s in seeds}
-
-
+cheap, level = Lineup(seeds), {}
 for title, x in h.items():
     level[title] = {s: decorrelate(x[s], learn) for s in seeds}
-    add(title, level[title], ["fully connected", "logistic"])
-    add(title, x, ["kNN"])
+    for kind in ("fully connected", "logistic"):
+        cheap.probe(title, level[title], kind, n_draws[kind])
+    cheap.probe(title, x, "kNN", n_draws["kNN"])
 pca = {s: baselines.pca_features(galaxies, encoder.normalize, seed=s) for s in seeds}
 pca = {s: decorrelate(x, learn) for s, x in pca.items()}
-add("PCA-64", pca, ["logistic"])
 photometry, reasons = baselines.photometry(galaxies)
 known = {title: dict.fromkeys(seeds, standardise(x, learn)) for title, x in photometry.items()}
-for title, x in known.items():
-    add(title, x, ["logistic"])
+for title, x in {"PCA-64": pca, **known}.items():
+    cheap.probe(title, x, "logistic", n_draws["logistic"])
 for title, reason in reasons.items():
     print(f"{title}: left out, {reason}")
 
 # %% [markdown]
-# The slow ones, where they are asked for:
-
-# %%
-networks, made_of = {}, code_key(supervised, transforms, encoders)
-recipe = {"epochs": supervised_epochs, "min_steps": supervised_steps, "precision": precision}
-made_of += f" {recipe} {views.settings}"
-if slow_draws:
-    shape = {"encoder": encoder.name, "representation_dim": encoder.representation_dim}
-    networks[curves.TAUGHT] = supervised.SupervisedCNN(galaxies, views, **shape, **recipe)
-    inputs[curves.TAUGHT] = f"{made_of} {shape}"
-    tuned = supervised.FineTuned(galaxies, views, encoders=encoders_of, **recipe)
-    networks[f"{name} fine-tuned"] = tuned
-    student = replace(tuned, min_steps=supervised_steps // 2)
-    teacher = probe(level[name], "logistic")
-    networks[f"{name} self-trained"] = selftrain.SelfTrained(teacher, student, epochs=1)
-    for kind in ("fine-tuned", "self-trained"):
-        of_kind = code_key(selftrain, probes) if kind == "self-trained" else ""
-        made = {s: f"{made_of} {of_kind} {digest(h[name][s])}" for s in seeds}
-        inputs[f"{name} {kind}"] = made
+# The controls and the classical rows, where the slow ones are asked for: random weights treated as the pretrained
+# encoder is, and a support vector machine on principal components, on the catalogue, and on measured shapes.
 
 # %%
 if slow_draws:
     drawn = {s: baselines.random_encoder(galaxies, encoder, seed=s + 1000) for s in seeds}
     blind = {s: e.embed(galaxies.images, orientations=orientations) for s, e in drawn.items()}
-    add("random weights", blind, ["kNN"])
+    cheap.probe("random weights", blind, "kNN", n_draws["kNN"])
     blind = {s: decorrelate(x, learn) for s, x in blind.items()}
-    add("random weights", blind, ["fully connected", "logistic"])
-    add("PCA-64", pca, ["SVM"])
-    if "catalogue" in known:
-        add("catalogue", known["catalogue"], ["SVM"])
+    for kind in ("fully connected", "logistic"):
+        cheap.probe("random weights", blind, kind, n_draws[kind])
     forms, note = morphology_features(galaxies, run, rows=np.concatenate([train, test]))
     print(f"morphology: {note or 'measured'}")
-    if forms is not None:
-        add("morphology", dict.fromkeys(seeds, standardise(forms, train)), ["SVM"])
+    shapes = {} if forms is None else {"morphology": standardise(forms, train)}
+    spaces = {"PCA-64": pca} | {k: x for k, x in known.items() if k == "catalogue"}
+    spaces |= {title: dict.fromkeys(seeds, x) for title, x in shapes.items()}
+    for title, x in spaces.items():
+        cheap.probe(title, x, "SVM", slow_draws)
+
+# %% [markdown]
+# And the networks that labels train, from scratch, from the pretrained weights, and from what a probe says of
+# galaxies without labels:
 
 # %%
-kept = {"journal": run / ".journal" if flag("resume", resume) else None, "inputs": inputs}
-scores = comparison.score_methods(methods, galaxies, budgets, draws, seeds, **kept)
+journal = run / ".journal" if flag("resume", resume) else None
+scores = cheap.score(galaxies, budgets, journal)
 if slow_draws:
-    scores += comparison.score_methods(networks, galaxies, slow_budgets, slow_draws, seeds, **kept)
+    networks = Lineup(seeds)
+    recipe = {"epochs": supervised_epochs, "min_steps": supervised_steps, "precision": precision}
+    networks.networks(galaxies, views, name, encoders_of, level[name], slow_draws, **recipe)
+    scores += networks.score(galaxies, slow_budgets, journal)
 elif (run / "probes" / "scores.csv").exists():
     slow = [curves.TAUGHT, *(f"random weights + {kind}" for kind in n_draws)]
     slow += [f"{space} + SVM" for space in ("PCA-64", "catalogue", "morphology")]
@@ -566,12 +539,14 @@ plates.show(judged) if both else print("nothing to be judged")
 
 # %%
 x = level[name]
-buyers = {s: choosing.bought_by(s, x, galaxies) for s in choosing.STRATEGIES}
-buyers["stratified"] = probe(x, "logistic")
-code = code_key(choosing, probes)
-inputs = {b: {s: f"{b} {digest(x[s])} {code}" for s in seeds} for b in buyers}
-kept["inputs"] = inputs
-sold = comparison.score_methods(buyers, galaxies, purchases, n_label_draws, seeds, **kept)
+code, market = code_key(choosing, probes), Lineup(seeds)
+made = {s: f"{digest(x[s])} {code}" for s in seeds}
+for strategy in choosing.STRATEGIES:
+    buyer = choosing.bought_by(strategy, x, galaxies)
+    market.add(strategy, buyer, n_label_draws, {s: f"{strategy} {made[s]}" for s in seeds})
+stratified = {s: f"stratified {made[s]}" for s in seeds}
+market.add("stratified", probe(x, "logistic"), n_label_draws, stratified)
+sold = market.score(galaxies, purchases, journal)
 of_buyers = comparison.summary(sold)
 plates.show(comparison.grid(of_buyers))
 
