@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROFILE ?= small
 
-.PHONY: book test test-real bench lint lock clean
+.PHONY: book test test-real live-check data bench lint lock clean
 .DEFAULT_GOAL := book
 
 .venv/.ready: requirements.txt pyproject.toml
@@ -19,10 +19,19 @@ book: .venv/.ready          ## execute the notebooks, build _build/html/index.ht
 	$(BIN)/python book/build.py --profile $(PROFILE)
 
 test: .venv/.ready lint     ## the tests, without real data
-	$(BIN)/python -m pytest -m "not real_data"
+	$(BIN)/python -m pytest -m "not real_data and not live"
 
 test-real: .venv/.ready     ## the chapters on real galaxies: GALCLR_REAL_DATA=DIR make test-real
 	$(BIN)/python -m pytest -m real_data -s
+
+live-check: .venv/.ready    ## a few small requests to the real services of SDSS and the CDS: do they answer as we think?
+	$(BIN)/python -m pytest -m live -s tests/test_live.py
+
+# 2000 real galaxies for a tutorial: 6000 cut-outs, 120 MB, about an hour at two requests a second, and
+# 41 MB of frames to know their unit. It says so itself and asks before it begins; it can be stopped.
+SKY ?= data/sdss
+data: .venv/.ready          ## 2000 galaxies from SDSS into data/sdss: an hour, 170 MB
+	$(BIN)/python -m galclr_utils.acquire --folder $(SKY) --galaxies 2000 --region 180 200 0 5
 
 bench: .venv/.ready         ## how fast, and why: about an hour on two quiet cores, for the book's last chapter
 	$(BIN)/python -m pip install --no-deps -r benchmarks/requirements.txt

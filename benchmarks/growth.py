@@ -7,7 +7,7 @@ is its own. About 20 minutes on two cores, most of it for simulating; an interru
 where it stopped. Nothing else should run meanwhile.
 
 Stages: ``prepare`` (all of `sources.prepare`: simulate, bin, find duplicates, split, write), of
-which ``simulate`` (the wait for the simulated blocks) and ``duplicates`` are parts; ``open`` (load
+which ``simulate`` (until all blocks are written) and ``duplicates`` are parts; ``open`` (load
 a set and fit its views); ``pretrain`` (one epoch of cnn4, batches of 256); ``embed`` (one
 orientation); ``pca`` (64 components); ``knn`` (1000 asked); ``probe`` (logistic, all labels);
 ``umap`` (sizes of its own).
@@ -21,13 +21,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import resource
 import shutil
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from unittest import mock
 
@@ -127,10 +128,10 @@ def worse_than_linear(found: dict, shown: bool = True) -> list[str]:
 
 def stage_prepare(run: Path, n: int, quick: bool):
     """Make the set, and note how long its parts take."""
-    from galclr_utils import assemble, simulate, sources
+    from galclr_utils import assemble, sources
 
     parts = dict.fromkeys(PARTS["prepare"], 0.0)
-    survey, duplicates = simulate.survey, assemble.duplicates
+    stages = {"simulate": "write_blocks", "duplicates": "duplicates"}
 
     def timed(name, call, *args, **kwargs):
         began = time.perf_counter()
@@ -139,24 +140,11 @@ def stage_prepare(run: Path, n: int, quick: bool):
         finally:
             parts[name] += time.perf_counter() - began
 
-    def timed_survey(*args, **kwargs):
-        source = survey(*args, **kwargs)
-
-        def blocks():
-            coming = source.blocks()
-            with contextlib.suppress(StopIteration):
-                while True:
-                    yield timed("simulate", next, coming)
-
-        return replace(source, blocks=blocks)
-
     def work():
-        with (
-            mock.patch.object(simulate, "survey", timed_survey),
-            mock.patch.object(
-                assemble, "duplicates", lambda *a, **k: timed("duplicates", duplicates, *a, **k)
-            ),
-        ):
+        with contextlib.ExitStack() as stack:
+            for part, name in stages.items():
+                call = functools.partial(timed, part, getattr(assemble, name))
+                stack.enter_context(mock.patch.object(assemble, name, call))
             sources.prepare(
                 str(run),
                 n_galaxies=round(n * (1 - VAL - TEST)),

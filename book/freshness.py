@@ -17,7 +17,7 @@ from chapters import Chapter, Run, parameters_of
 from galclr_utils.provenance import read_json, sha256, write_json
 
 # parameters that name files from outside the run: the user's, and what was measured and stored
-PATHS = ("source_path", "catalog_path", "unlabelled_path", "results_dir", "studies_dir")
+PATHS = ("source_path", "catalog_path", "unlabelled_path", "results_dir", "studies_dir", "sky_dir")
 # written, and read by no later chapter, or found again there by a key of its own
 NOT_READ = (
     "metrics/",
@@ -27,6 +27,7 @@ NOT_READ = (
     ".journal/",
     "audit/",
     "morphology/",
+    "sky/",
 )
 
 

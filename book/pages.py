@@ -9,15 +9,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import card_page
+from astropy.table import Table
 from chapters import Chapter, Run
 from freshness import read_state
 from nbformat import NotebookNode
 from stored import tell
-from words import BADGE, VERDICTS, listed, minutes, rival, short, signed, table, unbroken, verdict
+from words import BADGE, VERDICTS, listed, minutes, rival, signed, table, unbroken, verdict
 
 from galclr_utils import comparison, reports, timings
 from galclr_utils.provenance import read_json
-from galclr_utils.studies import public_card
 
 
 def write_all(run: Run, chapters: list[Chapter], profile: str, folder: Path) -> None:
@@ -29,10 +30,11 @@ def write_all(run: Run, chapters: list[Chapter], profile: str, folder: Path) -> 
         "times": times(run, chapters),
         "time_line": time_line(run, chapters),
         "provenance": provenance(run, profile),
-        "data_card": data_card(run),
+        "data_card": data_card(run, folder),
         "results": results(run),
         "headline": headline(run),
         "gpu": gpu(run),
+        "bigset": bigset(run),
         "slurm": listing(run.root / "notebooks" / "profiles" / "pretrain.slurm"),
     }
     texts |= {f"time_{c.name}": chapter_time(run, c) for c in chapters}
@@ -187,27 +189,10 @@ def source(run: Run) -> str:
     return BADGE if facts.get("simulated") else str(facts.get("source", ""))
 
 
-def data_card(run: Run) -> str:
-    """Return the card of the data set as a table, without the entries that hold local paths."""
-    rows = [[f"`{name}`", value] for name, value in flat(public_card(card(run)))]
-    return f"{source(run)}\n\n{table(['entry', 'value'], rows)}" if rows else ""
-
-
-def flat(content: dict, prefix: str = "") -> list[tuple[str, str]]:
-    """Return the entries of nested dictionaries as dotted names and short texts.
-
-    >>> flat({"counts": {"train": 8000}, "bands": ["g", "r", "i"], "sky": 0.123456})
-    [('counts.train', '8000'), ('bands', 'g, r, i'), ('sky', '0.1235')]
-    """
-    found = []
-    for name, value in content.items():
-        if isinstance(value, dict):
-            found += flat(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            found.append((prefix + name, ", ".join(short(v) for v in value)))
-        else:
-            found.append((prefix + name, short(value)))
-    return found
+def data_card(run: Run, folder: Path) -> str:
+    """Return the data card of a run; its figures are drawn into the folder."""
+    path = run.folder / "dataset" / "catalog.fits"
+    return card_page.write(Table.read(path), card(run), folder) if path.exists() else ""
 
 
 def results(run: Run) -> str:
@@ -260,6 +245,22 @@ def gpu(run: Run) -> str:
         return "The poster's configuration has not yet been run on a GPU."
     lines = reports.gpu_lines(measured)
     return table(["on a GPU", ""], [list(line) for line in lines]) + f"\n\n{measured.origin}"
+
+
+def bigset(run: Run) -> str:
+    """Return how large sets were built, and whether they are one; or how that is measured."""
+    folder = run.root / run.values.get("results_dir", "benchmarks/results")
+    if (measured := timings.load(folder, "bigset")) is None:
+        return timings.absent("bigset")
+    header, *rows = reports.bigset_lines(measured)
+    rows = [[BADGE if cell == "SIMULATED" else cell for cell in row] for row in rows]
+    facts = measured.facts
+    same = "the same bytes" if facts["same_bytes"] else "**not the same bytes**"
+    begins = "begins" if facts["begins_alike"] else "does **not** begin"
+    told = f"Sets of the same galaxies, by whomever they were made, are {same}; the longer survey "
+    told += f"{begins} with the shorter. Noise is made quickly, so that its rows tell of writing; "
+    told += f"galaxies are {BADGE}, and most of their time is theirs. {measured.origin}"
+    return f"{table(header, rows)}\n\n{told}"
 
 
 def real_study(run: Run) -> dict[str, str]:

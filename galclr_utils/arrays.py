@@ -47,7 +47,7 @@ def arrays(
         if len(found) != 1:
             raise ValueError(f"{path}: expected one file images.npz, .npy or .h5, got {len(found)}")
         path = found[0]
-    shape, dtype, id_name, ids, pieces = _open_array(path)
+    shape, dtype, id_name, ids, pieces, piece = _open_array(path)
     images = np.broadcast_to(np.empty((), dtype), shape)  # a stand-in that has the shape alone
     check_stamps(images, len(BANDS), str(path))
     if dtype != np.uint8 and dtype.kind != "f":
@@ -74,24 +74,35 @@ def arrays(
         given = [f"{prefix}{path.parent.name}-{path.stem}-{k:07d}" for k in range(shape[0])]
         catalog.add_column(np.asarray(given if ids is None else ids), name="id", index=0)
 
-    def blocks():
-        start = 0
-        scale = np.float32(1 / 255 if dtype == np.uint8 else 1)
-        for piece in pieces():
-            rows = catalog[start : start + len(piece)]
-            piece = piece.astype(np.float32) * scale
-            check_pixels(
-                piece, rows["id"], units, lambda k, _, at=start: f"{path}, images[{at + k}]"
-            )
-            yield piece, rows
-            start += len(piece)
+    step = block_length(shape[1:])
 
-    facts = {"path": str(path), "catalog_path": str(catalog_path)}
-    return Source("arrays", units, BANDS, None, shape[0], shape[1:], blocks, facts)
+    def ready(k: int, stored: np.ndarray) -> tuple[np.ndarray, Table]:
+        start, rows = k * step, catalog[k * step : (k + 1) * step]
+        pixels = stored.astype(np.float32) * np.float32(1 / 255 if dtype == np.uint8 else 1)
+        check_pixels(pixels, rows["id"], units, lambda j, _: f"{path}, images[{start + j}]")
+        return pixels, rows
+
+    return Source(
+        name="arrays",
+        units=units,
+        bands=BANDS,
+        arcsec_per_pixel=None,
+        n=shape[0],
+        stamp=shape[1:],
+        blocks=lambda: (ready(k, stored) for k, stored in enumerate(pieces())),
+        facts={"path": str(path), "catalog_path": str(catalog_path)},
+        block=piece and (lambda k: ready(k, piece(k * step, (k + 1) * step))),
+        block_size=step,
+        recipe=(arrays, str(path), str(catalog_path), units, prefix),
+    )
 
 
 def _open_array(path: Path) -> tuple:
-    """Return (shape, dtype, name of the ids, ids, function that yields blocks) of an array file."""
+    """Return (shape, dtype, name of the ids, ids) of an array file and two functions that read it.
+
+    The first yields all blocks in order. The second returns stamps from one row to another; it is
+    None for an npz, which is packed, and can only be unpacked from its beginning.
+    """
     kind = path.suffix.lower()
     if kind not in ARRAYS:
         raise ValueError(f"{path}: expected a file in {', '.join(ARRAYS)}")
@@ -117,22 +128,27 @@ def _open_array(path: Path) -> tuple:
                 ids = ids.astype("S") if ids is not None and ids.dtype.kind == "O" else ids
     step = block_length(shape[1:])
 
-    def pieces():
-        with reading(path, "a complete array file"), contextlib.ExitStack() as stack:
-            if kind == ".npz":  # unpacked as a stream: an npz cannot be memory-mapped
-                stream, *_ = stack.enter_context(_npz_images(path))
-                size = int(np.prod(shape[1:])) * dtype.itemsize
-                for start in range(0, shape[0], step):
-                    n = min(step, shape[0] - start)
-                    yield np.frombuffer(stream.read(n * size), dtype).reshape(n, *shape[1:])
-            else:
-                stored = (
-                    stack.enter_context(h5py.File(path))["images"] if kind != ".npy" else images
-                )
-                for start in range(0, shape[0], step):
-                    yield np.asarray(stored[start : start + step])
+    def piece(start: int, stop: int) -> np.ndarray:
+        with reading(path, "a complete array file"):
+            if kind == ".npy":  # mapped anew: what was read of an open map would stay in memory
+                return np.array(np.load(path, mmap_mode="r", allow_pickle=False)[start:stop])
+            with h5py.File(path) as file:
+                return file["images"][start:stop]
 
-    return shape, dtype, id_name, ids, pieces
+    def pieces():
+        for start in range(0, shape[0], step):
+            yield piece(start, start + step)
+
+    def unpacked():
+        with reading(path, "a complete array file"), _npz_images(path) as (stream, *_):
+            size = int(np.prod(shape[1:])) * dtype.itemsize
+            for start in range(0, shape[0], step):
+                n = min(step, shape[0] - start)
+                yield np.frombuffer(stream.read(n * size), dtype).reshape(n, *shape[1:])
+
+    if kind == ".npz":
+        return shape, dtype, id_name, ids, unpacked, None
+    return shape, dtype, id_name, ids, pieces, piece
 
 
 def _expect_images(names: list) -> None:

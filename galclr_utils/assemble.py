@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Table, vstack
+from astropy.table import Table
 
+from galclr_utils.blocks import Blocks, Cut, check_room, write_blocks
 from galclr_utils.catalogs import read_catalog
 from galclr_utils.checks import choice
 from galclr_utils.dataset import (
@@ -17,16 +18,12 @@ from galclr_utils.dataset import (
     GalaxySet,
     Source,
     assign_splits,
-    bin_pixels,
-    centre_crop,
     hash_unit,
-    plain_table,
     write_catalog_and_card,
 )
 from galclr_utils.duplicates import duplicates
-from galclr_utils.provenance import progress
 
-HIGHEST = 65504  # float16
+AT_ONCE = 4096  # stamps copied at a time
 DISPLAY_NOTE = (
     "Display units: pixel values are not linear in flux, so the transforms that act on flux "
     "(noise, seeing, extinction) are approximate."
@@ -43,11 +40,15 @@ def assemble(
     n_galaxies: int,
     val_fraction: float,
     test_fraction: float,
+    building: Path | None = None,
+    workers: int = 0,
+    pool=None,
 ) -> GalaxySet:
     """Write a data set from a source and, perhaps, an unlabelled one.
 
-    Stamps pass block by block, so memory holds one block, whatever N is; the disk holds the set
-    twice until duplicates are known.
+    Stamps are written in blocks first, and from these, once duplicates are known, those that stay
+    into one array. Memory holds a block of each worker, and later 128 numbers a galaxy, to look
+    for duplicates. The disk holds the set twice until that is done.
 
     Args:
         folder: an existing folder that takes ``images.npy``, ``catalog.fits`` and ``card.json``.
@@ -55,13 +56,27 @@ def assemble(
         card: what the card should say beside what is found here.
         crop_px, image_size_px, test_split, n_galaxies, val_fraction, test_fraction: see
             `sources.prepare`.
+        building: the folder of the blocks, see `blocks.building`; those that lie there are not
+            made again. None for one in ``folder``, which is removed in the end.
+        workers, pool: see `blocks.write_blocks`. The set does not depend on them.
     Returns:
         the set, images on disk.
     """
     main = sources[0]
     crop, factor = _geometry(main, crop_px, image_size_px)
-    how = "sum" if main.units == "nanomaggy" else "mean"
-    raw, catalog = _stream(sources, folder / "all.npy", crop, factor, how)
+    cut = Cut(crop, factor, "sum" if main.units == "nanomaggy" else "mean")
+    own = building is None
+    building = folder / "blocks" if own else building
+    building.mkdir(exist_ok=True)
+    n_all, small = sum(s.n for s in sources), (len(main.bands), image_size_px, image_size_px)
+    check_room(building, n_all, small)
+    files = [
+        file
+        for k, source in enumerate(sources)
+        for file in write_blocks(source, building, cut, workers, pool, prefix=f"{k}-")
+    ]
+    raw = Blocks(files)
+    catalog = raw.catalog
     is_main = np.arange(len(catalog)) < main.n
     given = "split" in catalog.colnames
     catalog["split"] = _given_splits(catalog, is_main, test_split, main.facts)
@@ -73,8 +88,8 @@ def assemble(
     spare = _beyond(catalog, np.flatnonzero(stay & (catalog["split"] == "train")), n_galaxies)
     stay[spare] = False
     images = _write_rows(folder / "images.npy", raw, np.flatnonzero(stay))
-    del raw  # Windows deletes no file that is mapped
-    (folder / "all.npy").unlink()
+    if own:
+        shutil.rmtree(building)
     catalog = catalog[stay]
     cuts = {
         "read": len(is_main),
@@ -88,7 +103,7 @@ def assemble(
         "raw_stamp_px": main.stamp[-1],
         "crop_px": crop,
         "image_size_px": image_size_px,
-        "binning": f"{factor}x{factor}, {how}",
+        "binning": f"{factor}x{factor}, {cut.how}",
         "counts": _count(catalog),
         "cuts": cuts,
         "splits": ("the catalogue's, a missing one " if given else "")
@@ -111,36 +126,6 @@ def _geometry(source: Source, crop_px: int, image_size_px: int) -> tuple[int, in
             f"expected a multiple of image_size_px within the stamp, {hint}"
         )
     return crop, crop // image_size_px
-
-
-def _stream(sources: list, file: Path, crop: int, factor: int, how: str) -> tuple:
-    """Write all stamps, cropped and binned, to one .npy; return it memory-mapped, and the rows."""
-    size = crop // factor
-    rows = []
-    with open(file, "wb") as out:
-        _write_header(out, (sum(s.n for s in sources), len(sources[0].bands), size, size))
-        for source in sources:
-            for images, catalog in _with_progress(source):
-                small = bin_pixels(centre_crop(images, crop), factor, how)
-                highest = np.abs(small).max(axis=(1, 2, 3))
-                k = int(highest.argmax())
-                if highest[k] > HIGHEST:
-                    raise ValueError(
-                        f"id {catalog['id'][k]!s}: a binned pixel has {highest[k]:.3g} "
-                        f"nanomaggies, more than float16 holds ({HIGHEST}): are these counts?"
-                    )
-                out.write(small.astype(np.float16).tobytes())
-                rows.append(catalog)
-    catalog = plain_table(vstack(rows, metadata_conflicts="silent"))
-    return np.load(file, mmap_mode="r"), catalog
-
-
-def _with_progress(source: Source):
-    """Return the blocks of a source under a progress bar."""
-    blocks = source.blocks()
-    first = next(blocks)
-    total = -(-source.n // len(first[0]))
-    return progress(itertools.chain([first], blocks), f"reading {source.name}", total)
 
 
 def _given_splits(catalog: Table, is_main: np.ndarray, test_split: str, facts: dict) -> np.ndarray:
@@ -176,20 +161,15 @@ def _beyond(catalog: Table, train: np.ndarray, n_galaxies: int) -> np.ndarray:
     return train[order[n_galaxies:]] if n_galaxies else train[:0]
 
 
-def _write_rows(file: Path, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Write some of the stamps to a .npy block by block; return it memory-mapped."""
+def _write_rows(file: Path, images: Blocks, rows: np.ndarray) -> np.ndarray:
+    """Write some of the stamps to a .npy, a few at a time; return it memory-mapped."""
+    descr = np.lib.format.dtype_to_descr(np.dtype(np.float16))
+    header = {"descr": descr, "fortran_order": False, "shape": (len(rows), *images.shape[1:])}
     with open(file, "wb") as out:
-        _write_header(out, (len(rows), *images.shape[1:]))
-        for some in np.array_split(rows, len(rows) // 4096 + 1):
+        np.lib.format.write_array_header_1_0(out, header)
+        for some in np.array_split(rows, len(rows) // AT_ONCE + 1):
             out.write(images[some].tobytes())
     return np.load(file, mmap_mode="r")
-
-
-def _write_header(out, shape: tuple) -> None:
-    """Write the header of a float16 .npy of this shape."""
-    descr = np.lib.format.dtype_to_descr(np.dtype(np.float16))
-    header = {"descr": descr, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(out, header)
 
 
 def sky_rms(images: np.ndarray, units: str) -> list[float]:

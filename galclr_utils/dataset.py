@@ -32,6 +32,11 @@ class Source:
         blocks: called without arguments, yields ``(images float32 (n, C, H, W), rows Table)``
             in a fixed order; the rows have an ``id`` (str) and a ``label`` (0, 1 or -1).
         facts: what else the card should say.
+        block: called with k, returns block k alone; None where a block can only be reached by
+            reading those before it. These blocks have their own size:
+        block_size: galaxies in each of them but the last, which has the rest.
+        recipe: ``(function, *arguments)`` that opens this source again, in another process; empty
+            where none can.
     """
 
     name: str
@@ -42,6 +47,9 @@ class Source:
     stamp: tuple[int, int, int]
     blocks: Callable[[], Iterator[tuple[np.ndarray, Table]]]
     facts: dict = field(default_factory=dict)
+    block: Callable[[int], tuple[np.ndarray, Table]] | None = None
+    block_size: int = 0
+    recipe: tuple = ()
 
 
 @dataclass(repr=False)

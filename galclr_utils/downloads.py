@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -77,6 +78,18 @@ class Downloads:
             f"DO UPDATE SET {news}, tries = tries + excluded.tries",
             row,
         )
+
+    def look(self, key: str) -> tuple[str, int, str, str] | None:
+        """Return state, bytes, sha256 and reason of one job; None if it was never asked for."""
+        ask = "SELECT state, bytes, sha256, reason FROM downloads WHERE key = ?"
+        return self.base.execute(ask, (key,)).fetchone()
+
+    def digest(self) -> str:
+        """Return one hash of what is there and what is not: of key, state and checksum."""
+        digest = hashlib.sha256()
+        for row in self.base.execute("SELECT key, state, sha256 FROM downloads ORDER BY key"):
+            digest.update(repr(row).encode())
+        return digest.hexdigest()
 
     def failures(self, jobs: Iterable[Job]) -> Table:
         """Return those of the jobs that failed, in their order: key, url, tries, reason."""

@@ -7,10 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import torch
 from astropy.table import Table
 from scipy.spatial import cKDTree
-from torch.nn.functional import adaptive_avg_pool2d
 
 ARCSEC = np.pi / 180 / 3600
 SAME = 0.9995  # correlation of the pixels of one picture, but for rounding
@@ -119,13 +117,17 @@ def near_identical(images: np.ndarray, flux: bool = False) -> np.ndarray:
     if not len(used):  # all are blank
         return np.empty((0, 2), dtype=np.int64)
     whiten = (axes[:, used] / np.sqrt(variance[used])).astype(np.float32)
-    z, not_blank = [], []
-    for pixels in _unit_pixels(images, softening):
-        z.append((pixels - mean) @ whiten)
-        not_blank.append(pixels.any(axis=1))
-    z, shown = np.concatenate(z), np.flatnonzero(np.concatenate(not_blank))
+    del pixels
+    z, shown, n = np.empty((len(images), len(used)), np.float32), np.arange(len(images)), 0
+    for at, pixels in zip(
+        range(0, len(images), BLOCK), _unit_pixels(images, softening), strict=True
+    ):
+        rows = np.flatnonzero(pixels.any(axis=1))  # blank stamps would all be near each other
+        z[n : n + len(rows)] = (pixels[rows] - mean) @ whiten
+        shown[n : n + len(rows)] = at + rows
+        n += len(rows)
     least, whitened = (SAME, SAME_WHITENED) if flux else (SIMILAR, WHITENED)
-    pairs = shown[_neighbours(z[shown], whitened)]  # blank stamps would all be near each other
+    pairs = shown[_neighbours(z[:n], whitened)]
     pixels = (_unit_pixels(images, softening, rows) for rows in pairs.T)
     blocks = zip(*pixels, strict=True)
     correlation = [np.einsum("ij,ij->i", first, second) for first, second in blocks]
@@ -143,11 +145,15 @@ def _neighbours(z: np.ndarray, cosine: float) -> np.ndarray:
     galaxies and 88% among 400,000.
 
     Args:
-        z: float32 (N, K), whitened: the leading components are where the halving looks.
+        z: float32 (N, K), whitened: the leading components are where the halving looks. It is
+            changed: to length one.
         cosine: the limit.
     """
-    random, leading, found = np.random.default_rng(0), z[:, :SEARCH_IN], []
-    unit = z / (np.linalg.norm(z, axis=1, keepdims=True) + 1e-12)
+    random, leading, found = np.random.default_rng(0), z[:, :SEARCH_IN].copy(), []
+    for start in range(0, len(z), BLOCK):  # in place: z may be the largest thing in memory
+        some = z[start : start + BLOCK]
+        some /= np.linalg.norm(some, axis=1, keepdims=True) + 1e-12
+    unit = z
     for _ in range(TREES):
         leaves = [random.permutation(len(z))]  # equal points are not always parted alike
         while len(leaves[0]) > LEAF:
@@ -167,6 +173,9 @@ def _unit_pixels(
 
     A blank stamp becomes zeros: it equals nothing. ``softening`` above 0 is that of an asinh.
     """
+    import torch  # here, so that the processes that make a set do without its 400 MB
+    from torch.nn.functional import adaptive_avg_pool2d
+
     rows = np.arange(len(images)) if rows is None else rows
     side = min(16, images.shape[-1])
     for start in range(0, len(rows), BLOCK):

@@ -172,19 +172,28 @@ def _of_files(name, folder, catalog_path, files, units, scale, stamp, read: Call
         catalog = Table({"id": ids, "label": np.full(len(ids), -1, np.int8)})
     check_stamps(np.broadcast_to(np.float32(0), (len(ids), *stamp)), len(BANDS), str(folder))
 
-    def blocks():
-        step = block_length(stamp)
-        for start in range(0, len(ids), step):
-            rows = catalog[start : start + step]
-            images = np.stack([read(name) for name in rows["id"]])
-            parts = [files[name] for name in rows["id"]]
-            check_pixels(
-                images, rows["id"], units, lambda k, b, of=parts: str(of[k][b % len(of[k])])
-            )
-            yield images, rows
+    step = block_length(stamp)
 
-    facts = {"path": str(folder), "catalog_path": str(catalog_path)}
-    return Source(name, units, BANDS, scale, len(ids), stamp, blocks, facts)
+    def block(k: int) -> tuple[np.ndarray, Table]:
+        rows = catalog[k * step : (k + 1) * step]
+        images = np.stack([read(name) for name in rows["id"]])
+        parts = [files[name] for name in rows["id"]]
+        check_pixels(images, rows["id"], units, lambda k, b: str(parts[k][b % len(parts[k])]))
+        return images, rows
+
+    return Source(
+        name=name,
+        units=units,
+        bands=BANDS,
+        arcsec_per_pixel=scale,
+        n=len(ids),
+        stamp=stamp,
+        blocks=lambda: map(block, range(-(-len(ids) // step))),
+        facts={"path": str(folder), "catalog_path": str(catalog_path)},
+        block=block,
+        block_size=step,
+        recipe=({"pictures": pictures, "fits": fits}[name], str(folder), str(catalog_path)),
+    )
 
 
 def _list_folder(folder: Path, endings: tuple) -> list[Path]:

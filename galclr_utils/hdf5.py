@@ -13,6 +13,7 @@ from the DECaLS survey, whose bands are g, r and z.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -115,6 +116,7 @@ def hdf5(
             and data.dtype.kind in KINDS
         }
         scale = file["images"].attrs.get("pxscale", file.attrs.get("pxscale"))
+        chunk = file["images"].chunks[0] if file["images"].chunks else 1
     if dtype != np.uint8 and dtype.kind != "f":
         raise ValueError(f"{path}: got images of {dtype}, expected uint8 or float")
     allowed = ("display",) if dtype == np.uint8 else UNITS
@@ -137,20 +139,34 @@ def hdf5(
         catalog.add_column(made, name="id", index=0)
     where = [bands.index(band) for band in taken]
 
-    def blocks() -> Iterator[tuple[np.ndarray, Table]]:
-        factor, start = np.float32(1 / 255 if dtype == np.uint8 else 1), 0
-        for piece in _pieces(path, axis, where, stamp):
-            piece, rows = piece.astype(np.float32) * factor, catalog[start : start + len(piece)]
-            check_pixels(
-                piece, rows["id"], units, lambda k, _, at=start: f"{path}, images[{at + k}]"
-            )
-            yield piece, rows
-            start += len(piece)
+    def ready(start: int, piece: np.ndarray) -> tuple[np.ndarray, Table]:
+        piece = piece.astype(np.float32) * np.float32(1 / 255 if dtype == np.uint8 else 1)
+        rows = catalog[start : start + len(piece)]
+        check_pixels(piece, rows["id"], units, lambda k, _: f"{path}, images[{start + k}]")
+        return piece, rows
+
+    length = block_length(stamp)
+    step = max(chunk, length // chunk * chunk)
+
+    def blocks(first: int = 0) -> Iterator[tuple[np.ndarray, Table]]:
+        return itertools.starmap(ready, _pieces(path, axis, where, length, first))
 
     facts = {"path": str(path), "catalog_path": str(catalog_path), "bands_in_file": list(bands)}
     facts |= {"bands_named": bool(named)} | ({"collection": edition} if edition else {})
-    name = "galaxy10" if edition else "hdf5"
-    return Source(name, units, taken, _scale(scale, columns), shape[0], stamp, blocks, facts)
+    return Source(
+        name="galaxy10" if edition else "hdf5",
+        units=units,
+        bands=taken,
+        arcsec_per_pixel=_scale(scale, columns),
+        n=shape[0],
+        stamp=stamp,
+        blocks=blocks,
+        facts=facts,
+        # a chunk that is more than a block would be unpacked anew for each block in it
+        block=(lambda k: next(blocks(k * step))) if chunk <= length else None,
+        block_size=step,
+        recipe=(hdf5, str(path), str(catalog_path), units, prefix),
+    )
 
 
 def band_axis(shape: tuple, n_named: int, name: str) -> int:
@@ -259,22 +275,23 @@ def _with_catalog(own: Table, catalog_path: str | Path, path: Path) -> Table:
     return own
 
 
-def _pieces(path: Path, axis: int, where: list, stamp: tuple) -> Iterator[np.ndarray]:
-    """Yield stamps (n, C, H, W) with the bands that are wanted, as stored, a block at a time.
+def _pieces(path: Path, axis: int, where: list, block: int, first: int) -> Iterator[tuple]:
+    """Yield blocks as stored: the row that each begins at, and its stamps in the bands wanted.
 
-    Reads begin and end where the file's chunks do: a chunk that is cut in two is unpacked twice.
+    They are (n, C, H, W), n at most ``block``, from row ``first`` on. Reads begin and end where the
+    file's chunks do: a chunk that is cut in two is unpacked twice.
     """
     low, high = min(where), max(where) + 1
     bands = (slice(None),) * (axis - 1) + (slice(low, high),)
     pick = [k - low for k in where]
     with reading(path, "a complete HDF5 file"), h5py.File(path) as file:
-        stored, block = file["images"], block_length(stamp)
+        stored = file["images"]
         chunk = stored.chunks[0] if stored.chunks else 1
         step = max(chunk, block // chunk * chunk)
-        for start in range(0, len(stored), step):
+        for start in range(first, len(stored), step):
             read = stored[(slice(start, start + step), *bands)]
             for at in range(0, len(read), block):  # where one chunk is more than a block
-                yield np.moveaxis(read[at : at + block], axis, 1)[:, pick]
+                yield start + at, np.moveaxis(read[at : at + block], axis, 1)[:, pick]
 
 
 def _scale(attribute, columns: dict) -> float | None:

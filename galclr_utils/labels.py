@@ -6,10 +6,11 @@ what a change costs in galaxies and in balance. `crossmatch.join` brings the lab
 
 The rules, with the parameters that `read_labels` takes:
 
-* votes (``gz1``, ``gz2``, ``gz_decals``) and probabilities (``hc11``): a share of at least
-  ``threshold`` for early or for late, of at least ``minimum_votes``; ``votes`` says which ones:
-  ``"raw"``, ``"weighted"`` by how consistent a volunteer is, or ``"debiased"``, as if seen nearby.
-  Debiased shares need not add up to 1: if both reach the threshold the larger one wins.
+* votes (``gz1``, ``gz2``, ``gz_decals``), flags (``gz1_flags``) and probabilities (``hc11``): a
+  share of at least ``threshold`` for early or for late, of at least ``minimum_votes``; ``votes``
+  says which ones: ``"raw"``, ``"weighted"`` by how consistent a volunteer is, or ``"debiased"``,
+  as if seen nearby. Debiased shares need not add up to 1: if both reach the threshold the larger
+  one wins.
 * T-types (``ds18``, ``na10``, ``efigi``): early up to and with ``ttype_cut``, late beyond it.
 """
 
@@ -97,11 +98,39 @@ def rules(path: str | Path, layout: str = "auto", **values) -> Table:
     return Table(rows)
 
 
+def apply_rule(table: Table, layout: str, **rule) -> Table:
+    """Label the rows of an open table whose columns are those of a layout, such as its votes.
+
+    Args:
+        table: N rows; `query.sample` gives the columns of ``gz1`` and of ``gz2``.
+        layout, rule: see `read_labels`; ids and positions are not needed.
+    Returns:
+        Table of N rows: ``label``, ``ttype`` and, where the layout has any, ``votes``, as from
+        `read_labels`; its ``meta`` tells layout, rule and source.
+
+    >>> votes = Table({"p_el_debiased": [0.9, 0.1, 0.5], "p_cs_debiased": [0.1, 0.9, 0.5]})
+    >>> apply_rule(votes, "gz1")["label"].tolist()
+    [0, 1, -1]
+    """
+    name = choice("layout", layout, LAYOUTS)
+    layout = LAYOUTS[name]
+    rule = layout.rule | {k: v for k, (v,) in _check(name, {k: [rule[k]] for k in rule}).items()}
+    own = {layout.id, *layout.known_by}
+    if lost := [c for c in needed(layout, rule) if c not in own and not find(c, table.colnames)]:
+        raise ValueError(f"layout {name!r} needs the columns {', '.join(lost)}: got none of them")
+    labels = Table()
+    labels["label"], labels["ttype"] = _apply(layout, table, rule)
+    if column := find(layout.n_votes, table.colnames):
+        labels["votes"] = np.nan_to_num(table[column], nan=-1).astype(np.int32)
+    labels.meta = {"layout": name, "rule": rule, "source": layout.source}
+    return labels
+
+
 def published() -> Table:
     """Return the layouts that can be read: name, default rule and source.
 
     >>> published()["layout"].tolist()
-    ['gz1', 'gz2', 'gz_decals', 'ds18', 'na10', 'hc11', 'efigi']
+    ['gz1', 'gz1_flags', 'gz2', 'gz_decals', 'ds18', 'na10', 'hc11', 'efigi']
     """
     rows = []
     for name, layout in LAYOUTS.items():
@@ -179,8 +208,8 @@ def _apply(layout: Layout, table: Table, rule: dict) -> tuple[np.ndarray, np.nda
         label[ttype > np.float32(rule["ttype_cut"])] = 1
         return label, ttype
     kind, enough = rule.get("votes", ""), np.ones(len(table), bool)
-    late = _share(table, layout.late[kind])
-    early = _share(table, layout.early[kind]) if layout.early else 1 - late
+    early, late = (_share(table, share.get(kind, "")) for share in (layout.early, layout.late))
+    early, late = (1 - late if early is None else early), (1 - early if late is None else late)
     if rule.get("minimum_votes"):
         enough = np.asarray(table[find(layout.n_votes, table.colnames)]) >= rule["minimum_votes"]
     threshold = np.float32(rule["threshold"])
@@ -189,8 +218,10 @@ def _apply(layout: Layout, table: Table, rule: dict) -> tuple[np.ndarray, np.nda
     return label, ttype
 
 
-def _share(table: Table, columns: str) -> np.ndarray:
-    """Return the sum of columns, float32 (N,)."""
+def _share(table: Table, columns: str) -> np.ndarray | None:
+    """Return the sum of columns, float32 (N,); None without columns."""
+    if not columns:
+        return None
     parts = [np.asarray(table[find(part, table.colnames)]) for part in columns.split(" + ")]
     return np.sum(parts, axis=0).astype(np.float32)
 

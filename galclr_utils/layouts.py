@@ -2,6 +2,22 @@
 
 Each catalogue has a layout: what its columns are called, and the rule its authors give for early
 and late. All of them are in one table, `LAYOUTS`; a new catalogue is one more record there.
+
+How well each is known:
+
+* Read from rows of the published file: the columns of ``gz2``, ``gz_decals`` and ``efigi``; on the
+  three rows of ``gz2`` the rule gives its own flags.
+* From the authors' own description or script: columns, order and rule of ``ds18`` (README; its
+  bytes agree with public code that reads it); the columns of ``gz1`` (table 2), and its rule (the
+  SDSS schema: a flag is 1 if the debiased fraction is above 0.8). A public count of the 667,944
+  galaxies of SDSS DR14 finds flags and rule in agreement for 87%, so the two are not the same.
+  Willett et al. compare ``gz2`` with others at 0.8 of at least 20 volunteers, with ``hc11`` at 0.5
+  of E + S0, and with ``na10`` at T <= 0.
+* From public code that reads the files: the names of ``hc11`` (``probaE``; ``pE/S0`` on VizieR),
+  ``na10`` (``TType``, ``SDSS``, ``_RA``, ``_DE``), ``gz1_flags`` (``fE``, ``fS``, ``fU``) and of
+  ``ds18`` on VizieR (``PS0``, ``Pdisk``).
+* From memory of the papers: 70% of at least 5 votes of ``gz_decals``; 99 as no type in ``na10``;
+  the names after a ``|`` that are not named here.
 """
 
 from __future__ import annotations
@@ -26,7 +42,7 @@ class Layout:
         id, ra, dec: columns of the identifier and the position ("" where there is none).
         n_votes: column of the number of votes, or "".
         early, late: kind of votes -> column of their share, or columns to add (``a + b``); the
-            kind is "" where there is one only. Without ``early`` it is what ``late`` leaves.
+            kind is "" where there is one only. Without one of them it is what the other leaves.
         ttype, ttypes: column of the T-type, and the values that are one (others mean unknown).
         known_by: columns that tell this layout from the others, beside those the rule reads.
     """
@@ -53,6 +69,18 @@ LAYOUTS = {
         n_votes="nvote",
         early={"debiased": "p_el_debiased", "raw": "p_el"},
         late={"debiased": "p_cs_debiased", "raw": "p_cs"},
+    ),
+    "gz1_flags": Layout(
+        "Galaxy Zoo 1 on VizieR (Lintott et al. 2011, J/MNRAS/410/166): the catalogue's own flags "
+        "elliptical and spiral",
+        {"threshold": 1.0},
+        id="objid",
+        ra="_raj2000|raj2000|_ra|ra",
+        dec="_dej2000|dej2000|_de|dec",
+        n_votes="n",
+        early={"": "fe"},
+        late={"": "fs"},
+        known_by=("fu",),
     ),
     "gz2": Layout(
         "Galaxy Zoo 2 (Willett et al. 2013, debiased by Hart et al. 2016): the clean samples, 80% "
@@ -90,6 +118,8 @@ LAYOUTS = {
         "T-types by deep learning (Dominguez Sanchez et al. 2018, README): T <= 0 is early",
         {"ttype_cut": 0.0},
         id="dr7objid|objid",
+        ra="_raj2000|raj2000|ra",
+        dec="_dej2000|dej2000|dec",
         ttype="ttype",
         known_by=("p_s0", "p_disk"),
     ),
@@ -98,19 +128,20 @@ LAYOUTS = {
         "early; 99 is no type",
         {"ttype_cut": 0.0},
         id="jid|sdss",
-        ra="_ra|_raj2000|raj2000|ra",
-        dec="_de|_dej2000|dej2000|dec",
-        ttype="ttype",
+        ra="_raj2000|_ra|raj2000|ra",
+        dec="_dej2000|_de|dej2000|dec",
+        ttype="ttype|tt",
         ttypes=(-6, 10),
     ),
     "hc11": Layout(
         "Bayesian classes (Huertas-Company et al. 2011, VizieR J/A+A/525/A157): the more probable "
-        "of E + S0 and Sab + Scd; the cut is ours, the catalogue gives probabilities",
+        "of E + S0 and Sab + Scd; the catalogue gives probabilities, the cut is that of Willett et "
+        "al. 2013",
         {"threshold": 0.5},
         id="objid|dr7objid|sdss|id",
-        ra="ra|_ra|raj2000|_raj2000",
-        dec="dec|_de|dej2000|_dej2000",
-        late={"": "probasab|psab + probascd|pscd"},
+        ra="ra|_ra|_raj2000|raj2000",
+        dec="dec|_de|_dej2000|dej2000",
+        early={"": "probae|pe/s0|pearly"},
     ),
     "efigi": Layout(
         "EFIGI attributes (Baillard et al. 2011, v1.6.2): T < 0 is early; S0/a is 0; 11, the dwarf "
@@ -134,6 +165,17 @@ def needed(layout: Layout, rule: dict) -> list[str]:
     columns += [layout.ttype] * bool(layout.ttype)
     columns += [layout.n_votes] * bool(rule.get("minimum_votes"))
     return [*columns, *layout.known_by]
+
+
+def possible(layout: Layout) -> list[str]:
+    """Return all columns that some rule of a layout may read, as the layout writes them.
+
+    >>> possible(LAYOUTS["na10"])[0], len(possible(LAYOUTS["gz2"]))
+    ('jid|sdss', 10)
+    """
+    shares = [column for share in (layout.early, layout.late) for column in share.values()]
+    columns = [layout.id, layout.ra, layout.dec, layout.n_votes, layout.ttype, *layout.known_by]
+    return [column for several in (*columns, *shares) for column in several.split(" + ") if column]
 
 
 def recognise(path: str | Path, names: list[str], layout: str, rule: dict) -> str:
@@ -160,7 +202,8 @@ def recognise(path: str | Path, names: list[str], layout: str, rule: dict) -> st
     if fitting:
         told = f"layouts {' and '.join(fitting)} fit: name one of them"
     else:
-        nearest = min(lost, key=lambda name: len(lost[name]))
+        like = {name: sum(bool(find(c, names)) for c in possible(LAYOUTS[name])) for name in lost}
+        nearest = max(lost, key=lambda name: like[name] - len(lost[name]))
         told = f"layout {nearest!r} needs {', '.join(lost[nearest])} too"
         told += f"; there are layouts {', '.join(LAYOUTS)}" if layout == "auto" else ""
     raise ValueError(f"{path}: got columns {shown}; {told}")

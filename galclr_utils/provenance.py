@@ -59,7 +59,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    own = f"{platform.node()}-{os.getpid()}"  # several machines may write to one folder
+    part = path.with_name(f".{path.stem}.{own}.part{path.suffix}")
     try:
         yield part
         with open(part, "rb") as file:

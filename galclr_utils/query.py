@@ -26,6 +26,7 @@ import requests
 from astropy.table import Table, vstack
 
 from galclr_utils import checks
+from galclr_utils.dataset import hash_unit
 from galclr_utils.fetch import Pace, polite_session
 from galclr_utils.provenance import progress, whole_file
 from galclr_utils.skyserver import as_catalog, read_page, sample_sql, told_error
@@ -46,6 +47,7 @@ def sample(
     mag_r_max: float = 17.77,
     region: tuple[float, float, float, float] | None = None,
     where: str = "",
+    galaxies: int = 0,
     data_release: int = 17,
     page_z: float = 0.005,
     timeout_s: float = 630.0,
@@ -61,6 +63,8 @@ def sample(
     Args:
         folder: made if missing.
         z_min, z_max, mag_r_max, region, where: see `sample_sql`.
+        galaxies: how many to keep, those with the smallest hash of the id: any number, and the
+            fewer are among the more; 0: all that were found.
         data_release: 8 or later: the tables of DR7 have other names.
         page_z: width of a page in redshift; halved where the service cannot answer it at once.
         timeout_s: silence after which an answer is given up (the service's own limit has been
@@ -70,14 +74,15 @@ def sample(
         session: from `fetch.polite_session`.
     Returns:
         Table as from `skyserver.as_catalog`, sorted by id; ``meta`` holds the data release, the
-        hash of the query, and how many rows were dropped as repeated (a galaxy may have two rows
-        of votes).
+        hash of the query, how many rows were dropped as repeated (a galaxy may have two rows of
+        votes), and how many galaxies were found.
     Raises:
         ValueError: no galaxy, an error told by the service, or an answer in another form.
         ConnectionError: the service cannot be reached.
     """
     folder = Path(folder)
     sql = sample_sql(z_min, z_max, mag_r_max, region, where)
+    galaxies = checks.number("galaxies", galaxies, 0, 10**9, integer=True)
     release = checks.number("data_release", data_release, 8, 99, integer=True)
     page_z = checks.number("page_z", page_z, NARROWEST_PAGE, 10)
     digest = hashlib.sha256(f"{release} {sql}".encode()).hexdigest()
@@ -102,9 +107,23 @@ def sample(
     catalog = as_catalog(rows)
     catalog.meta = {"SURVEY": f"SDSS DR{release}", "SQLHASH": digest[:16]}
     catalog.meta["REPEATED"] = len(rows) - len(catalog)
+    catalog.meta["FOUND"] = len(catalog)
+    catalog = thin(catalog, galaxies)
     with whole_file(folder / "sample.fits") as part:
         catalog.write(part)
     return catalog
+
+
+def thin(catalog: Table, galaxies: int) -> Table:
+    """Return so many galaxies of a catalogue, those with the smallest hash of the id; 0: all.
+
+    >>> thin(Table({"id": ["7", "8", "9"]}), 2)["id"].tolist()
+    ['8', '9']
+    """
+    if not 0 < galaxies < len(catalog):
+        return catalog
+    first = np.argsort(hash_unit(catalog["id"]), kind="stable")[:galaxies]
+    return catalog[np.sort(first)]
 
 
 class Pages:

@@ -152,3 +152,24 @@ def gpu_lines(gpu: Benchmark) -> list[tuple[str, str]]:
         if gpu.facts.get(part) not in (None, {}, []):
             lines += entries({part: gpu.facts[part]})
     return [(what, text) for what, text in lines if len(text) <= 80]
+
+
+def bigset_lines(bigset: Benchmark) -> list[list]:
+    """Return how large sets were built, a line each, the header first.
+
+    A rate is that of writing the blocks. Where workers waited for a core it would tell of the
+    machine, so the rate for a second of processor time stands beside it.
+    """
+    lines = [
+        ["of", "made by", "galaxies", "time", "a second", "a CPU second", "memory of all, peak"]
+    ]
+    for row in bigset.table:
+        workers, kills = int(row["workers"]), int(row["kills"])
+        made_by = f"{workers} process{'es' * (workers > 1)}"
+        made_by = f"Dask, {workers} workers" if row["how"] == "Dask" else made_by
+        made_by += f", killed {kills} times" if kills else ""
+        rates = [digits(row[name]) for name in ("per_second", "per_cpu_second")]
+        memory = f"{row['pss_gb']:.2f} GB"
+        size, time = f"{row['n']:,.0f}", f"{row['seconds'] / 60:.1f} min"
+        lines.append([row["of"], made_by, size, time, *rates, memory])
+    return lines

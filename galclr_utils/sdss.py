@@ -38,6 +38,7 @@ FRAMES = "https://data.sdss.org/sas/dr17/eboss/photoObj/frames"
 CUTOUTS = "https://alasky.cds.unistra.fr/hips-image-services/hips2fits"
 HIPS = {"g": "CDS/P/SDSS9/g", "r": "CDS/P/SDSS9/r", "i": "CDS/P/SDSS9/i"}
 SDSS_PIXEL = 0.396  # arcsec
+RERUN = 301  # of the imaging in every release since DR8
 WAYS = ("cutouts", "frames")
 FRAME_BYTES = 3.4e6  # mean of six frames of DR17 in g, r and i: 3.1 to 3.7 MB
 FITS_BLOCK = 2880
@@ -57,17 +58,25 @@ def frame_jobs(catalog: Table, *, bands: str = "gri", base_url: str = FRAMES) ->
     >>> [job.filename for job in frame_jobs(galaxies, bands="r")]
     ['301/4510/4/frame-r-004510-4-0030.fits.bz2']
     """
-    _need(catalog, ("run", "camcol", "field"))
-    rerun = catalog["rerun"] if "rerun" in catalog.colnames else np.full(len(catalog), 301)
+    need(catalog, ("run", "camcol", "field"))
+    rerun = catalog["rerun"] if "rerun" in catalog.colnames else np.full(len(catalog), RERUN)
     columns = (rerun, *(catalog[name] for name in ("run", "camcol", "field")))
     fields = sorted({tuple(map(int, row)) for row in zip(*columns, strict=True)})
     jobs = []
     for rerun, run, camcol, field in fields:
         for band in bands:
-            name = frame_name(run, camcol, field, band)
-            path = f"{rerun}/{run}/{camcol}/{name}"
-            jobs.append(Job(name, f"{base_url.rstrip('/')}/{path}", path))
+            path = frame_path(rerun, run, camcol, field, band)
+            jobs.append(Job(Path(path).name, f"{base_url.rstrip('/')}/{path}", path))
     return jobs
+
+
+def frame_path(rerun: int, run: int, camcol: int, field: int, band: str) -> str:
+    """Return where the archive keeps a frame, below ``frames``.
+
+    >>> frame_path(301, 4510, 4, 30, "r")
+    '301/4510/4/frame-r-004510-4-0030.fits.bz2'
+    """
+    return f"{int(rerun)}/{int(run)}/{int(camcol)}/{frame_name(run, camcol, field, band)}"
 
 
 def cutout_jobs(
@@ -94,7 +103,7 @@ def cutout_jobs(
     >>> cutout_jobs(galaxies, bands="g")[0].filename
     '7-g.fits'
     """
-    _need(catalog, ("id", "ra", "dec"))
+    need(catalog, ("id", "ra", "dec"))
     size_px = checks.number("size_px", size_px, 1, 4096, integer=True)
     scale = checks.number("arcsec_per_pixel", arcsec_per_pixel, 0, 3600, low_open=True)
     shape = {"width": size_px, "height": size_px, "fov": f"{size_px * scale / 3600:.8f}"}
@@ -246,7 +255,7 @@ def _prepare(catalog: Table, way: str, options: dict) -> tuple[list[Job], float,
     return cutout_jobs(catalog, **options), blocks * FITS_BLOCK, check
 
 
-def _need(catalog: Table, names: tuple) -> None:
+def need(catalog: Table, names: tuple) -> None:
     """Raise ValueError unless the catalogue has these columns."""
     if missing := [name for name in names if name not in catalog.colnames]:
         raise ValueError(

@@ -14,23 +14,21 @@ processes makes the same survey, bit for bit, and a longer survey begins with th
 from __future__ import annotations
 
 import functools
-import multiprocessing
-import os
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Table, vstack
 
 from galclr_utils import checks, population, profiles
+from galclr_utils.blocks import cores, in_order
 from galclr_utils.dataset import Source
 from galclr_utils.population import EXTINCTION, magnitude_to_flux
 from galclr_utils.profiles import PIXEL, STAMP, add_points, ellipse_coordinates
 
 BANDS = ("g", "r", "i")
 BLOCK = 64  # galaxies made together
+LARGE = 16 * BLOCK  # ... and written together
 FEW = 2048  # galaxies that are made sooner than other processes start
 
 # Sky brightness in mag/arcsec2. source for r: SDSS DR7 median 20.86; g and i are our choice.
@@ -268,28 +266,17 @@ def block(seed: int, k: int, label_scatter: float = 1.1) -> tuple[np.ndarray, Ta
 
 def _blocks(n: int, seed: int, label_scatter: float, workers: int) -> Iterator:
     """Yield the blocks of a survey in order, made here or by other processes."""
-    n_blocks = -(-n // BLOCK)
-    if workers == 1:
-        made = (block(seed, k, label_scatter) for k in range(n_blocks))
-    else:
-        made = _blocks_by_processes(n_blocks, seed, label_scatter, workers)
-    for k, (images, rows) in enumerate(made):
+    tasks = ((seed, k, label_scatter) for k in range(-(-n // BLOCK)))
+    for k, (images, rows) in enumerate(in_order(block, tasks, workers)):
         yield images[: n - k * BLOCK], rows[: n - k * BLOCK]
 
 
-def _blocks_by_processes(n_blocks: int, seed: int, label_scatter: float, workers: int) -> Iterator:
-    """Yield blocks in order; a few a process are under way, so that memory does not grow with n.
-
-    Processes are spawned, not forked: a fork would copy the locks of this one's threads.
-    """
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        under_way = deque()
-        for k in range(n_blocks):
-            under_way.append(pool.submit(block, seed, k, label_scatter))
-            if len(under_way) > 4 * workers:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+def _large_block(n: int, seed: int, label_scatter: float, k: int) -> tuple[np.ndarray, Table]:
+    """Return block k of those that are written: `LARGE` galaxies, fewer at the survey's end."""
+    first, last = k * LARGE, min((k + 1) * LARGE, n)
+    made = [block(seed, j, label_scatter) for j in range(first // BLOCK, -(-last // BLOCK))]
+    images = np.concatenate([images for images, _ in made])[: last - first]
+    return images, vstack([rows for _, rows in made])[: last - first]
 
 
 def survey(n: int, seed: int = 0, label_scatter: float = 1.1, workers: int | None = None) -> Source:
@@ -300,9 +287,9 @@ def survey(n: int, seed: int = 0, label_scatter: float = 1.1, workers: int | Non
         seed: of the survey, 0 or more.
         label_scatter: of the human T-type, in T-type units; 0 for perfect labels. The galaxies
             stay the same: only labels change (`population.human_labels`).
-        workers: processes; None or 0 for one a core, or for this one alone where n is small. The
-            result does not depend on it. Other processes need ``if __name__ == "__main__":`` in a
-            script (not in a notebook).
+        workers: processes that make what ``blocks()`` yields; None or 0 for one a core, or for this
+            one alone where n is small. The result does not depend on it. Other processes need
+            ``if __name__ == "__main__":`` in a script (not in a notebook).
     Returns:
         a `Source` named ``SIMULATED``: g, r, i in nanomaggies, 64 x 64 pixels of 0.396".
     Raises:
@@ -316,9 +303,7 @@ def survey(n: int, seed: int = 0, label_scatter: float = 1.1, workers: int | Non
     seed = checks.number("seed", seed, 0, 2**63, integer=True)
     label_scatter = checks.number("label_scatter", label_scatter, 0, 10)
     workers = checks.number("workers", workers or 0, 0, 1024, integer=True)
-    # A batch system lends a process some of a machine's cores; not all systems can say which.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    workers = workers or (1 if n < FEW else cores or 1)
+    workers = workers or (1 if n < FEW else cores())
     return Source(
         name="SIMULATED",
         units="nanomaggy",
@@ -334,4 +319,7 @@ def survey(n: int, seed: int = 0, label_scatter: float = 1.1, workers: int | Non
             "population_version": population.VERSION,
             "note": "SIMULATED galaxies: no pixel, label or number here was observed.",
         },
+        block=functools.partial(_large_block, n, seed, label_scatter),
+        block_size=LARGE,
+        recipe=(survey, n, seed, label_scatter, 1),
     )

@@ -8,7 +8,24 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from galclr_utils import arrays, catalogs, checks, folders, hdf5, population, simulate
+from galclr_utils import (
+    arrays,
+    blocks,
+    catalogs,
+    checks,
+    crossmatch,
+    cutting,
+    folders,
+    frames,
+    hdf5,
+    labels,
+    population,
+    profiles,
+    resampling,
+    simulate,
+    sky,
+    stamping,
+)
 from galclr_utils import assemble as assembly
 from galclr_utils import dataset as sets
 from galclr_utils import duplicates as twins
@@ -22,32 +39,37 @@ from galclr_utils.provenance import (
     whole_folder,
 )
 
-SOURCES = ("simulated", "arrays", "pictures", "fits", "hdf5", "galaxy10")
-NOT_YET = ("sdss",)
-CODE = (sets, twins, population, simulate, catalogs, arrays, hdf5, folders, assembly)
+SOURCES = ("simulated", "arrays", "pictures", "fits", "hdf5", "galaxy10", "sdss")
+CODE = (sets, twins, population, profiles, simulate)
+CODE += (catalogs, arrays, hdf5, folders, blocks, assembly)
+SKY_CODE = (sky, cutting, stamping, resampling, frames, labels, crossmatch)
 
 
-def open_source(source: str, source_path: str = "", catalog_path: str = "", units: str = ""):
-    """Open a user's galaxies: ``"arrays"``, ``"pictures"``, ``"fits"`` or ``"hdf5"``.
+def open_source(
+    source: str, source_path: str = "", catalog_path: str = "", units: str = "", workers: int = 1
+) -> Source:
+    """Open galaxies: ``"arrays"``, ``"pictures"``, ``"fits"``, ``"hdf5"`` or ``"sdss"``.
 
     Args:
         source: which reader.
         source_path: file or folder, see the reader.
         catalog_path: catalogue, "" for none.
-        units: of float arrays: ``"nanomaggy"``, ``"display"`` or "" (see `arrays.arrays`).
-    Returns:
-        Source
+        units: of float arrays: ``"nanomaggy"``, ``"display"`` or "" (see `arrays.arrays`); of SDSS
+            cut-outs: ``"nanomaggy"`` if you vouch for it (see `sky.sdss`).
+        workers: processes that cut SDSS frames.
 
     >>> open_source("sdss")
     Traceback (most recent call last):
     ...
-    ValueError: source: 'sdss' is not there yet; there are simulated, arrays, pictures, fits, ...
+    ValueError: source_path: got nothing, expected the file or folder of 'sdss'
     """
-    if source in NOT_YET:
-        raise ValueError(f"source: {source!r} is not there yet; there are {', '.join(SOURCES)}")
     checks.choice("source", source, SOURCES)
     if not str(source_path):
         raise ValueError(f"source_path: got nothing, expected the file or folder of {source!r}")
+    if source == "sdss":
+        checks.choice("units (of sdss)", units, ("", "nanomaggy"))
+        vouched = units == "nanomaggy"
+        return sky.sdss(source_path, catalog_path, units_checked=vouched, workers=workers)
     if source in ("hdf5", "galaxy10"):
         return hdf5.hdf5(source_path, catalog_path, units)
     if source == "arrays":
@@ -98,12 +120,13 @@ def prepare(
     label_scatter: float = 1.1,
     workers: int = 0,
     units: str = "",
+    pool=None,
 ) -> GalaxySet:
     """Make the data set of a run from a source, or reopen it if it was made from the same.
 
     Args:
         run_dir: folder of the run; the set goes to ``dataset/`` in it, whole or not at all.
-        source: simulated, arrays, pictures or fits.
+        source: simulated, arrays, pictures, fits, hdf5, galaxy10 or sdss.
         source_path, catalog_path: the galaxies and their catalogue ("" for simulated).
         unlabelled_path: more galaxies, added to training without labels; "" for none.
         test_split: which split of the catalogue plays test; "" as the catalogue names it.
@@ -113,8 +136,11 @@ def prepare(
         val_fraction, test_fraction: share of the galaxies for a split the catalogue does not give.
         seed: of the simulated survey.
         label_scatter: of the simulated human labels, in T-type units.
-        workers: processes that simulate; 0 for one a core. The result does not depend on it.
-        units: of float arrays: nanomaggy, display or "" (nanomaggy).
+        workers: processes that simulate or cut; 0 for one a core (frames of SDSS are cut by this
+            one alone then). The result does not depend on it.
+        units: of float arrays: nanomaggy, display or "" (nanomaggy); of SDSS cut-outs: nanomaggy
+            if you vouch for it.
+        pool: instead of processes a Dask client, or any executor of `concurrent.futures`.
     Returns:
         GalaxySet whose images stay on disk.
     Raises:
@@ -127,7 +153,7 @@ def prepare(
     """
     whole = {"integer": True}
     asked = {
-        "source": checks.choice("source", source, (*SOURCES, *NOT_YET)),
+        "source": checks.choice("source", source, SOURCES),
         "source_path": _path(source_path),
         "catalog_path": _path(catalog_path),
         "unlabelled_path": _path(unlabelled_path),
@@ -144,17 +170,29 @@ def prepare(
     workers = checks.number("workers", workers, 0, 1024, **whole)
     folder = run_path(run_dir) / "dataset"
     inputs = {name: _fingerprint(asked[name]) for name in asked if name.endswith("_path")}
-    made_from = {**asked, "inputs": inputs, "code": sha256(__file__, *(m.__file__ for m in CODE))}
-    card_file = folder / "card.json"
-    if card_file.exists() and read_json(card_file).get("made_from") == made_from:
+    code = (*CODE, *SKY_CODE) if asked["source"] == "sdss" else CODE
+    made_from = {**asked, "inputs": inputs, "code": sha256(__file__, *(m.__file__ for m in code))}
+    if _is_made(folder, made_from):
         return GalaxySet.load(folder)
     sources = open_all(asked, workers)
     cut = ("crop_px", "image_size_px", "test_split", "n_galaxies", "val_fraction", "test_fraction")
-    with whole_folder(folder) as part:
-        card = {"seed": asked["seed"], "made_from": made_from}
-        card |= {"provenance": run_record(asked["seed"])}
-        assembly.assemble(part, sources, card, **{name: asked[name] for name in cut})
+    with blocks.building(folder, made_from) as building:
+        if _is_made(folder, made_from):  # by another process, while this one waited for it
+            return GalaxySet.load(folder)
+        with whole_folder(folder) as part:
+            card = {"seed": asked["seed"], "made_from": made_from}
+            card |= {"provenance": run_record(asked["seed"])}
+            how = {name: asked[name] for name in cut}
+            assembly.assemble(
+                part, sources, card, **how, building=building, workers=workers, pool=pool
+            )
     return GalaxySet.load(folder)
+
+
+def _is_made(folder: Path, made_from: dict) -> bool:
+    """Tell whether the set in a folder was made from the same."""
+    card = folder / "card.json"
+    return card.exists() and read_json(card).get("made_from") == made_from
 
 
 def _path(path: str | Path) -> str:
@@ -164,9 +202,14 @@ def _path(path: str | Path) -> str:
 
 
 def _fingerprint(path: str) -> str:
-    """Return what changes when a file, or a file in a folder, does: names, sizes and times."""
+    """Return what changes when a file, or a file in a folder, does: names, sizes and times.
+
+    Of a folder of SDSS downloads only what was downloaded counts, not what is made from it there.
+    """
     if not path:
         return ""
+    if (Path(path) / sky.SAMPLE).exists():
+        return sky.fingerprint(path)
     files = sorted(Path(path).iterdir()) if Path(path).is_dir() else [Path(path)]
     found = [
         (file.name, (s := file.stat()).st_size, s.st_mtime_ns) for file in files if file.exists()
@@ -177,7 +220,8 @@ def _fingerprint(path: str) -> str:
 def open_all(asked: dict, workers: int) -> list[Source]:
     """Open the source and the unlabelled one beside it; they must be alike and fit the binning."""
     if asked["source"] != "simulated":
-        main = open_source(*(asked[k] for k in ("source", "source_path", "catalog_path", "units")))
+        where = (asked[k] for k in ("source", "source_path", "catalog_path", "units"))
+        main = open_source(*where, workers=max(1, workers))
     else:
         for name in ("source_path", "catalog_path", "test_split", "units"):
             if asked[name]:

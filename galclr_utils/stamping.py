@@ -90,7 +90,7 @@ def cut_field(
             found["blank"][band] = blank.mean()
             if bad is not None:
                 found["masked"][band], found["saturated"][band] = marked.mean(axis=(1, 2))
-        flags.append(_flags(missing, found) | {"bright_flux": _brightest(stamp, scale)})
+        flags.append(_flags(missing, found) | {"bright_flux": brightest(stamp, scale)})
     return stamps, Table(rows=flags)
 
 
@@ -188,7 +188,7 @@ def _flags(missing: dict, found: dict) -> dict:
     }
 
 
-def _brightest(stamp: np.ndarray, arcsec_per_pixel: float) -> float:
+def brightest(stamp: np.ndarray, arcsec_per_pixel: float) -> float:
     """Return the flux of the brightest box of a stamp (C, H, W) in any band; NaN without any."""
     if np.isnan(stamp).all():
         return np.nan

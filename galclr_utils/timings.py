@@ -22,6 +22,10 @@ COLUMNS = {  # of NAME.csv: words, then numbers
         ("threads", "batch", "median", "low", "high", "rounds", "cpu_per_wall", "rejected"),
     ),
     "growth": (("stage",), ("n", "seconds", "peak_gb", "cpu_per_wall")),
+    "bigset": (
+        ("of", "how", "sha256"),
+        ("n", "workers", "kills", "seconds", "per_second", "per_cpu_second", "rss_gb", "pss_gb"),
+    ),
     "precision": (
         ("precision", "probe"),
         ("seed", "n_labels", "balanced_accuracy", "accuracy", "knn_accuracy", "final_loss"),
@@ -30,6 +34,7 @@ COLUMNS = {  # of NAME.csv: words, then numbers
 KEYS = {  # of NAME.json
     "speed": ("quick", "ratios", "cpu", "provenance"),
     "growth": ("quick", "exponents", "cpu", "provenance"),
+    "bigset": ("quick", "same_bytes", "begins_alike", "cpu", "provenance"),
     "precision": ("quick", "paired", "decision", "provenance"),
     "gpu": ("quick", "device", "measured", "projection", "provenance"),
 }
@@ -74,7 +79,7 @@ def load(folder: str | Path, name: str, quick: bool = False) -> Benchmark | None
 
     Args:
         folder: where they lie; a relative one starts at the project's root.
-        name: ``"speed"``, ``"growth"``, ``"precision"`` or ``"gpu"``.
+        name: ``"speed"``, ``"growth"``, ``"bigset"``, ``"precision"`` or ``"gpu"``.
         quick: accept results of ``--quick``, which last seconds and mean nothing.
     Returns:
         The benchmark, or None if it was not run.

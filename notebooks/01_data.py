@@ -50,8 +50,8 @@
 # %% tags=["parameters"]
 run_dir: str = "runs/small"  # folder of the run; a relative one starts at the project's root
 seed: int = 0  # seed of the simulated survey and of the figures
-source: str = "simulated"  # simulated, arrays, pictures, fits, hdf5 or galaxy10
-source_path: str = ""  # file (arrays, hdf5, galaxy10) or folder (pictures, fits) with the images
+source: str = "simulated"  # simulated, arrays, pictures, fits, hdf5, galaxy10 or sdss
+source_path: str = ""  # file (arrays, hdf5, galaxy10) or folder (pictures, fits, sdss) of the images
 catalog_path: str = ""  # table of the galaxies: CSV, ECSV or FITS; "" if there is none
 unlabelled_path: str = ""  # more images without labels, added to the training split; "" for none
 test_split: str = ""  # which split of the catalogue plays test; "" takes them as named
@@ -60,7 +60,7 @@ crop_px: int = 0  # central crop before binning [pixels]; 0 for none
 image_size_px: int = 32  # the crop is binned to this size; their ratio is a whole number
 val_fraction: float = 0.1  # share of galaxies for validation, if the catalogue has none
 test_fraction: float = 0.2  # share of galaxies for the final test, if the catalogue has none
-units: str = ""  # of float arrays: nanomaggy or display; "" reads them as nanomaggies
+units: str = ""  # of float arrays: nanomaggy or display; of sdss cut-outs: nanomaggy vouches for it
 label_scatter: float = 1.1  # simulated only: the classifiers' uncertainty [T-types]
 
 # %%
@@ -205,7 +205,8 @@ show(told) if len(told) else print("no such column, or one type only")
 
 # %%
 simulated, flips = bool(card.get("simulated")), {}
-if simulated:
+scattered = simulated and "true_r50" in catalog.colnames  # this survey's own labels
+if scattered:
     rows = np.flatnonzero(galaxies.labels >= 0)
     t_type = np.asarray(catalog["ttype"][rows], float)
     r50 = np.asarray(catalog["true_r50"][rows], float)
@@ -213,11 +214,11 @@ if simulated:
     for scatter in sorted({0.0, 0.8, 1.1, 1.6, float(label_scatter)}):
         labels = population.human_labels(t_type, r50, scatter, deviate)
         flips[scatter] = float(np.mean(labels != (t_type > 0)))
-plate = figures.label_scatter(galaxies, flips, label_scatter) if simulated else None
+plate = figures.label_scatter(galaxies, flips, label_scatter) if scattered else None
 plate.save(run) if plate else print("only for simulated galaxies")
 
 # %%
-if simulated:
+if scattered:
     wrong = galaxies.labels[rows] != (t_type > 0)
     kinds = {
         "all": np.ones(len(rows), bool),
@@ -231,7 +232,7 @@ if simulated:
     for kind, own in kinds.items():
         if own.any():
             found.add_row((kind, own.sum(), f"{wrong[own].mean():.1%}"))
-show(found) if simulated else print("only for simulated galaxies")
+show(found) if scattered else print("only for simulated galaxies")
 
 # %% [markdown]
 # **What to see.** On the left, the steeper the curve, the fewer the errors. They sit where the types

@@ -558,7 +558,7 @@ else:
 # - A ranking by strangeness is judged by what was planted, beside plain statistics. What a network has been taught
 #   to ignore it may not find.
 #
-# Next: {ref}`ch-choices`.
+# Next: {ref}`ch-sky`.
 
 # %% tags=["hide-cell"]
 record = {"n": len(rows), "n_near": n_near, "n_odd": n_odd, "chance_odd": rate}

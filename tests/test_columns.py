@@ -68,6 +68,29 @@ def test_ids_with_gaps_keep_their_digits(tmp_path, ending):
     np.testing.assert_array_equal(table["share"], [0.5, np.nan])
 
 
+def test_the_bytes_of_dominguez_sanchez(tmp_path):
+    """The published layout, counted from 0, ends excluded; every column filled to its edges."""
+    spans = ((0, 19), (20, 26), (27, 38), (39, 50), (51, 62), (63, 74), (75, 86), (87, 98))
+    spans += ((99, 110), (111, 119), (120, 131))
+    names = "dr7objid galcount P_disk P_edge_on P_bar_GZ2 P_bar_Nair10 P_merg P_bulge P_cigar"
+    names = f"{names} TType P_S0".split()
+    lines = []
+    for row in range(3):
+        words = [f"{LONG + row:019d}", f"{670720 + row}"]
+        words += [f"0.{k}{row}3456789"[: b - a] for k, (a, b) in enumerate(spans[2:], 2)]
+        words[9] = f"-{row}.12345"
+        words = [w.ljust(b - a, "1") for w, (a, b) in zip(words, spans, strict=True)]
+        lines.append(" ".join(words))
+    assert len(lines[0]) == 131
+    (tmp_path / "ds18.dat").write_text("\n".join(lines) + "\n")
+    found, read = open_table(tmp_path / "ds18.dat")
+    assert found == names
+    table = read(names[:1], names[1:])
+    assert table["dr7objid"].tolist() == [f"{LONG + k:019d}" for k in range(3)]
+    for name, (a, b) in list(zip(names, spans, strict=True))[1:]:
+        assert table[name].tolist() == [float(line[a:b]) for line in lines], name
+
+
 @pytest.mark.parametrize("word", ["", "-999", "nan", "null", "--", " NaN ", "-9999.0"])
 def test_what_was_not_measured_is_nan(tmp_path, word):
     (tmp_path / "a.csv").write_text(f"Name,objid,share,other\na,1,{word},1\n")

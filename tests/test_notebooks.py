@@ -225,6 +225,25 @@ def test_08_search_finds_copies_and_is_judged_beside_controls(smoke):
     assert 0 < found["chance_odd"] < 0.2 and len(found["average_precision"]) == 11
 
 
+def test_09_sky_says_what_it_is_loses_nothing_silently_and_judges_all_alike(smoke):
+    found = metrics_of(smoke, "09_sky")
+    assert found["simulated"] is True, "nothing was downloaded for the tests"
+    sky = GalaxySet.load(smoke / "run" / "sky" / "dataset")
+    assert sky.card["simulated"] and "SIMULATED" in sky.card["source"]
+    assert len(sky) + sum(found["left_out"].values()) == found["sample"]
+    assert {"a file is not there", "a file cannot be read"} < set(found["left_out"])
+    assert found["registration_px"] < 0.2, "bands that were 8 pixels apart"
+    late = {(r["threshold"], r["votes"]): r["late"] for r in found["rules"]}
+    kept = {(r["threshold"], r["votes"]): r["kept"] for r in found["rules"]}
+    for threshold in (0.5, 0.6, 0.8, 0.9, 0.95):
+        assert late[threshold, "debiased"] > late[threshold, "raw"]
+    assert kept[0.95, "debiased"] < kept[0.8, "debiased"] < kept[0.5, "debiased"]
+    groups = {r["method"]: r["group"] for r in found["scores"]}
+    assert groups["SimCLR, carried over"] == "no label of the sky"
+    assert groups["SimCLR, fine-tuned"] == groups["supervised CNN"] == "20 labels, trained"
+    assert {p["b"] for p in found["pairs"]} <= set(groups)
+
+
 def test_the_same_seed_gives_the_same_scores(smoke, tmp_path):
     """From the data to the scores, again in another folder: equal but for the seconds."""
     import build

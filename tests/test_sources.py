@@ -204,7 +204,7 @@ def test_bad_input_leaves_nothing_behind_and_a_good_set_alone(tmp_path, damage, 
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        ({"source": "sdss"}, "source: 'sdss' is not there yet; there are simulated, arrays"),
+        ({"source": "sdss"}, "sample.fits: .*expected the sample that acquire"),
         ({"source": "array"}, "did you mean 'arrays'"),
         ({"source_path": ""}, "source_path: got nothing"),
         ({"source_path": "no/such.npz"}, "such.npz: no such file"),
