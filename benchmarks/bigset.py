@@ -6,9 +6,9 @@ Two questions, two kinds of stamps. How a large set goes to the disk does not de
 it: 400,000 stamps of *noise* are prepared by two processes and by one. How fast galaxies are
 SIMULATED, and whether it is always the same set, is asked of a small one: by one process, by two,
 by a local Dask cluster, and by two processes that are killed (SIGKILL) at random moments and
-started again; and a survey twice as long must begin with it. Each time `sources.prepare` does all of its
-work, in a process of its own that is watched from outside. Nothing else should run meanwhile;
-cpu_per_wall tells whether it did. It needs Linux, and twice the disk that the large set takes.
+started again; and a survey twice as long must begin with it. Each time `sources.prepare` does all
+of its work, in a process of its own that is watched from outside. Nothing else should run
+meanwhile; cpu_per_wall tells whether it did. It needs Linux, and twice the disk of the large set.
 
 Columns of bigset.csv: of (noise or SIMULATED), how, n (galaxies read), workers, kills, seconds (of
 all of `prepare`; with kills, of all tries), blocks_s (of these, writing the blocks), duplicates_s,

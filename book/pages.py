@@ -38,7 +38,7 @@ def write_all(run: Run, chapters: list[Chapter], profile: str, folder: Path) -> 
         "slurm": listing(run.root / "notebooks" / "profiles" / "pretrain.slurm"),
     }
     texts |= {f"time_{c.name}": chapter_time(run, c) for c in chapters}
-    texts |= real_study(run)
+    texts |= stored_studies(run)
     for name, text in texts.items():
         if text:
             (folder / f"{name}.md").write_text(text + "\n")
@@ -263,11 +263,16 @@ def bigset(run: Run) -> str:
     return f"{table(header, rows)}\n\n{told}"
 
 
-def real_study(run: Run) -> dict[str, str]:
-    """Return what is told of the stored study of real galaxies: ``real_table``, ..."""
-    folder = run.values.get("studies_dir", "book/studies")
-    told = tell(folder, run.values.get("real_study", "labels_real"))
-    return {f"real_{part}": text for part, text in told.items()}
+def stored_studies(run: Run) -> dict[str, str]:
+    """Return what is told of the stored studies: ``real_table``, ..., ``whole_sentence``."""
+    folder, texts = run.values.get("studies_dir", "book/studies"), {}
+    for name, parameter, default in (
+        ("real", "real_study", "labels_real"),
+        ("whole", "label_study", "labels"),
+    ):
+        told = tell(folder, run.values.get(parameter, default))
+        texts |= {f"{name}_{part}": text for part, text in told.items()}
+    return texts
 
 
 def listing(path: Path, language: str = "bash") -> str:

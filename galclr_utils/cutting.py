@@ -12,22 +12,18 @@ comes again, or was stopped on the way, cuts only what is missing.
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 from astropy.table import Table, vstack
-from astropy.wcs import WCS
 from filelock import FileLock
 
-from galclr_utils import frames, resampling, sdss, stamping
+from galclr_utils import cutouts, frames, resampling, sdss, stamping
+from galclr_utils.blocks import in_order
+from galclr_utils.cutouts import read_cutout
 from galclr_utils.dataset import plain_table
 from galclr_utils.downloads import FULL, JOURNAL, disk_full, open_journal
 from galclr_utils.frames import BANDS, read_frame
@@ -35,8 +31,7 @@ from galclr_utils.provenance import progress, sha256, whole_file
 from galclr_utils.stamping import cut_field
 
 PIECE = 256  # galaxies, or some more where they share a field
-CODE = (__file__, frames.__file__, resampling.__file__, stamping.__file__)
-OFF_CENTRE_PX = 1.5  # that a cut-out's centre may be from the galaxy: half a pixel is usual
+CODE = (__file__, cutouts.__file__, frames.__file__, resampling.__file__, stamping.__file__)
 WHAT = {
     "absent": "a file is not there",
     "broken": "a file cannot be read",
@@ -118,9 +113,9 @@ def cut_all(recipe: Recipe, sample: Table, workers: int = 1) -> list[Piece]:
     todo = list(_divide(recipe, sample))
     code, found = sha256(*CODE), []
     with FileLock(recipe.stamps / ".lock"):
-        work = partial(cut_piece, recipe, code)
+        tasks = ((recipe, code, sample[rows]) for rows in todo)
         try:
-            done = _in_order(work, [sample[rows] for rows in todo], workers)
+            done = in_order(cut_piece, tasks, workers if len(todo) > 1 else 1)
             for rows, (path, flags) in zip(
                 todo, progress(done, "cutting galaxies", len(todo)), strict=True
             ):
@@ -176,36 +171,6 @@ def names_of(recipe: Recipe, row) -> list[tuple[str, str]]:
     return [(path.rsplit("/", 1)[1], path) for path in paths]
 
 
-def read_cutout(path: Path, row, size_px: int, arcsec_per_pixel: float) -> np.ndarray:
-    """Read a cut-out, and see that it is the galaxy's.
-
-    Args:
-        path: of the file. row: with ra and dec. size_px, arcsec_per_pixel: as it was asked for.
-    Returns:
-        float32 (size_px, size_px), NaN where there is no datum; units as they came.
-    Raises:
-        ValueError: it cannot be read, has another size, or lies elsewhere.
-    """
-    try:
-        with fits.open(path, memmap=False) as hdus:
-            pixels, header = np.array(hdus[0].data, np.float32), hdus[0].header
-    except Exception as error:  # the library has many
-        raise ValueError(f"{path}: expected a FITS image, got: {error}") from error
-    if pixels.shape != (size_px, size_px):
-        raise ValueError(f"{path}: got {pixels.shape}, expected {size_px}x{size_px} pixels")
-    if {"CTYPE1", "CRPIX1", "CRVAL1"} <= set(header):
-        wcs = WCS(header).celestial
-        x, y = wcs.all_world2pix(float(row["ra"]), float(row["dec"]), 0)
-        off = max(abs(x - (size_px - 1) / 2), abs(y - (size_px - 1) / 2))
-        scale = np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))) * 3600
-        if not off <= OFF_CENTRE_PX or abs(scale / arcsec_per_pixel - 1) > 0.01:
-            raise ValueError(
-                f"{path}: its centre is {off:.1f} pixels from the galaxy and its pixels are "
-                f"{scale:.3f} arcsec, expected at most {OFF_CENTRE_PX} and {arcsec_per_pixel}"
-            )
-    return pixels
-
-
 def _divide(recipe: Recipe, sample: Table) -> Iterator[np.ndarray]:
     """Yield the rows of one piece after the other; a field lies in one piece."""
     ids = np.asarray(sample["id"], str)
@@ -222,21 +187,6 @@ def _divide(recipe: Recipe, sample: Table) -> Iterator[np.ndarray]:
             if at - last >= PIECE:
                 cuts, last = [*cuts, at], at
     yield from (rows for rows in np.split(order, cuts) if len(rows))
-
-
-def _in_order(work, items: list, workers: int) -> Iterator:
-    """Yield the results of ``work`` in order, made here or by other processes, a few ahead."""
-    if workers <= 1 or len(items) < 2:
-        yield from map(work, items)
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        under_way = deque()
-        for item in items:
-            under_way.append(pool.submit(work, item))
-            if len(under_way) > 2 * workers:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
 
 
 def _files(recipe: Recipe, rows: Table) -> list[list[tuple[Path, str, str]]]:

@@ -17,7 +17,6 @@ numbers of `simulate`.
 from __future__ import annotations
 
 import bz2
-import functools
 import io
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,12 +25,12 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table, vstack
 from astropy.wcs import WCS
-from scipy import fft, special
 
-from galclr_utils import checks, population, profiles, sdss, simulate
+from galclr_utils import checks, placing, population, profiles, sdss, simulate, volunteers
 from galclr_utils.frames import BANDS, GAIN
+from galclr_utils.placing import add_light
 from galclr_utils.population import SEEING, magnitude_to_flux
-from galclr_utils.profiles import GRID, GUARD, STAMP
+from galclr_utils.profiles import GRID, STAMP
 from galclr_utils.provenance import (
     progress,
     read_json,
@@ -40,8 +39,9 @@ from galclr_utils.provenance import (
     whole_folder,
     write_json,
 )
-from galclr_utils.skyserver import VOTES
+from galclr_utils.volunteers import simulate_votes
 
+CODE = (placing, population, profiles, simulate, volunteers)
 SHAPE = (744, 1024)  # pixels of a field; a real one has 1489 x 2048
 CENTRE = (200.4, 36.8)  # ra, dec of the first field, degrees
 RUN, CAMCOL, FIRST = 999999, 5, 100  # no run of the survey has this number
@@ -104,7 +104,7 @@ def make(
         "sky_factor": checks.number("sky", sky, 0.1, 100),
         "shape": list(checks.numbers("shape", shape, 200, 10_000, True)),
     }
-    code = [__file__, simulate.__file__, population.__file__, profiles.__file__]
+    code = [__file__, *(m.__file__ for m in CODE)]
     made_from = asked | {"code": sha256(*code)}
     if (folder / "sky.json").exists():
         if read_json(folder / "sky.json").get("made_from") == made_from:
@@ -186,42 +186,6 @@ def field_wcs(band: int, k: int, shape: tuple[int, int] = SHAPE) -> WCS:
     return wcs
 
 
-def add_light(images: np.ndarray, light: np.ndarray, psf, at: np.ndarray, points: int = 2) -> None:
-    """Blur the light of one source and add it to the frames, in each band where it lies there.
-
-    Between two pixels it is moved by the phase of its Fourier transform, which is exact for light
-    that a PSF has blurred. What falls off the frame is lost, as on a detector.
-
-    Args:
-        images: float32 (3, H, W), changed in place.
-        light: (3, S, S) above the atmosphere, its centre in the middle of the grid.
-        psf: (3,) FWHM in arcsec.
-        at: (3, 2), x and y of the centre on each band's pixels, from 0.
-        points: grid points to a pixel's side: 2; or 1 for light drawn with all lengths halved.
-    """
-    blurred = fft.rfft2(profiles.blur(light, np.asarray(psf) * points / 2))
-    side = GRID // points
-    corner = np.rint(at - (side - 1) / 2).astype(int)
-    rest = (at - (side - 1) / 2 - corner) * points
-    along, up = fft.rfftfreq(GRID), fft.fftfreq(GRID)[:, None]
-    for image, band, (x, y), (dx, dy) in zip(images, blurred, corner, rest, strict=True):
-        moved = fft.irfft2(band * np.exp(-2j * np.pi * (along * dx + up * dy)), s=(GRID, GRID))
-        patch = moved.reshape(side, points, side, points).sum((1, 3)) * _faded(side)
-        low, high = max(y, 0), min(y + side, image.shape[0])
-        left, right = max(x, 0), min(x + side, image.shape[1])
-        if low < high and left < right:
-            image[low:high, left:right] += patch[low - y : high - y, left - x : right - x]
-
-
-@functools.cache
-def _faded(side: int) -> np.ndarray:
-    """Return a window (side, side): 1 inside, falling to 0 over the rim, so that no edge shows."""
-    inwards = np.minimum(np.arange(side), np.arange(side)[::-1]) + 0.5
-    rim = GUARD if side < 2 * STAMP else 4 * GUARD
-    ramp = np.sin(np.pi / 2 * np.clip(inwards / rim, 0, 1)) ** 2
-    return np.outer(ramp, ramp).astype(np.float32)
-
-
 def _rows(galaxies: dict):
     """Yield the galaxies of `population.sample` one by one, centred, as `simulate` draws them."""
     for k in range(len(galaxies["z"])):
@@ -294,42 +258,6 @@ def _boxes(images: np.ndarray, wcs: list[WCS], ra, dec) -> np.ndarray:
         for band, (x, y) in enumerate(row):
             found[k, band] = wide[band, max(y, 0) :, max(x, 0) :][:STAMP, :STAMP]
     return found
-
-
-def simulate_votes(galaxies: dict, rng) -> dict[str, np.ndarray]:
-    """Let SIMULATED volunteers vote as in Galaxy Zoo 1, on galaxies of `population.sample`.
-
-    A volunteer calls a galaxy late if a noisy T-type is above 0, the noisier the smaller the
-    galaxy, as in `population.human_labels`; part of the error all volunteers share. Raw votes lean
-    to early where the galaxy is small, and debiased ones do not. One vote in twenty-five says star,
-    artefact or merger. (Our choices.)
-
-    Args:
-        galaxies: from `population.sample`. rng: source of randomness.
-    Returns:
-        The columns of `skyserver.VOTES`, float (n,); those of Galaxy Zoo 2 are NaN.
-    """
-    n, t_type = len(galaxies["z"]), galaxies["t_type"]
-    scatter = 2.0 * np.hypot(0.7, 1.3 / galaxies["r50"])
-    own = rng.normal(0, 1, n)  # what all volunteers see alike in this galaxy
-    asked = rng.integers(20, 60, n)
-    other = rng.binomial(asked, 0.04) / asked
-    p_late = special.ndtr((t_type + own) / scatter)
-    biased = special.ndtr((t_type + own - 1.2 / galaxies["r50"]) / scatter)
-    late = rng.binomial(asked, biased) / asked
-    turns = rng.dirichlet((1, 1, 2), n)  # the arms wind this way, that way, or cannot be seen
-    votes = {name: np.full(n, np.nan) for names in VOTES.values() for name in names}
-    votes |= {"nvote": asked.astype(float), "p_dk": other / 2, "p_mg": other / 2}
-    votes |= {"p_el": (1 - other) * (1 - late), "p_cs": (1 - other) * late}
-    for k, name in enumerate(("p_cw", "p_acw", "p_edge")):
-        votes[name] = votes["p_cs"] * turns[:, k]
-    debiased = np.clip(late + p_late - biased, 0, 1)
-    votes |= {"p_el_debiased": (1 - other) * (1 - debiased)}
-    votes |= {"p_cs_debiased": (1 - other) * debiased}
-    votes["elliptical"] = (votes["p_el_debiased"] >= 0.8).astype(float)
-    votes["spiral"] = (votes["p_cs_debiased"] >= 0.8).astype(float)
-    votes["uncertain"] = 1 - votes["elliptical"] - votes["spiral"]
-    return votes
 
 
 def _write_frames(folder, images, wcs, catalog, sky: float, broken: str) -> None:

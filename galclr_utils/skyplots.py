@@ -125,8 +125,8 @@ def sheet(kinds: Mapping[str, tuple], card: dict, name: str = "fig-sky-sheet") -
                 axis.imshow(picture, origin="lower")
                 axis.text(0.5, -0.04, text, transform=axis.transAxes, fontsize=6, ha="center",
                           va="top")  # fmt: skip
-            title = row[0].set_title(title, loc="left", fontsize=8, fontweight="bold")
-            title.set_in_layout(False)  # or its column would be as wide as the words
+            words = row[0].text(0, 1.08, title, transform=row[0].transAxes, weight="bold", size=8)
+            words.set_in_layout(False)  # or its column would be as wide as the words
     told = "; ".join(f"{title}: {len(stamps)}" for title, (stamps, _) in kinds.items())
     return Plate(
         figure,

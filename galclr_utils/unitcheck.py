@@ -25,7 +25,8 @@ from astropy.stats import mad_std
 from astropy.table import Table
 
 from galclr_utils import sdss
-from galclr_utils.cutting import Recipe, names_of, read_cutout
+from galclr_utils.cutouts import read_cutout
+from galclr_utils.cutting import Recipe, names_of
 from galclr_utils.frames import BANDS
 from galclr_utils.provenance import write_json
 from galclr_utils.sky import FACTS, read_facts, read_sample, recipe_of

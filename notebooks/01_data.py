@@ -51,7 +51,7 @@
 run_dir: str = "runs/small"  # folder of the run; a relative one starts at the project's root
 seed: int = 0  # seed of the simulated survey and of the figures
 source: str = "simulated"  # simulated, arrays, pictures, fits, hdf5, galaxy10 or sdss
-source_path: str = ""  # file (arrays, hdf5, galaxy10) or folder (pictures, fits, sdss) of the images
+source_path: str = ""  # file (arrays, hdf5, galaxy10) or folder (pictures, fits, sdss)
 catalog_path: str = ""  # table of the galaxies: CSV, ECSV or FITS; "" if there is none
 unlabelled_path: str = ""  # more images without labels, added to the training split; "" for none
 test_split: str = ""  # which split of the catalogue plays test; "" takes them as named

@@ -205,13 +205,13 @@ if len(bright):
 # %%
 plate = None
 if len(bright):
-    best = int(np.argmin(bright["mag_r"] + 9 * (flags["bright_flux"] > 500)))
-    ra, dec = (float(bright[name][best]) for name in ("ra", "dec"))
+    one = int(np.argsort(apart.max(axis=1))[len(bright) // 2])  # no better placed than most
+    ra, dec = (float(bright[name][one]) for name in ("ra", "dec"))
     at = np.array([frames[b].outline.wcs.all_world2pix(ra, dec, 0) for b in "gri"])
     card = found.card | {"sky_rms": np.divide(found.card["sky_rms"], crop // size)}
-    moved = at - at[1], centre[best] - centre[best, 1]
+    moved = at - at[1], centre[one] - centre[one, 1]
     unmoved = skystudy.same_pixels(frames, ra, dec)
-    plate = skyplots.bands(unmoved, raw[best], *moved, card).save(run)
+    plate = skyplots.bands(unmoved, raw[one], *moved, card).save(run)
 plate or print("left out: no field with all three bands")
 
 # %% [markdown]

@@ -8,7 +8,7 @@ from astropy.table import Table
 from galclr_utils import comparison, studies
 from galclr_utils.curves import TAUGHT
 
-SETS = {"labels_real": False}  # study -> simulated
+SETS = {"labels_real": False, "labels": True}  # study -> simulated
 NETWORKS = (TAUGHT, "SimCLR fine-tuned", "SimCLR self-trained")
 CHEAP = [f"{space} + {kind}" for space in ("SimCLR", "MoCo") for kind in ("logistic", "kNN")]
 CHEAP += ["SimCLR + fully connected", "random weights + logistic", "PCA-64 + SVM"]
@@ -69,7 +69,9 @@ def test_every_method_met_the_same_labels(study):
         assert len(met[method]) == 5 * n_seeds * len(about["budgets"]), method
     for method in NETWORKS:
         assert met[method] == met[TAUGHT] <= met["SimCLR + logistic"], method
-    assert len(met[TAUGHT]) >= 5 * len(about["budgets"]), "too few draws in all"
+    of_networks = {n for n, *_ in met[TAUGHT]}
+    assert len(met[TAUGHT]) >= 5 * len(of_networks) >= 20, "too few draws in all"
+    assert {100, max(about["budgets"])} <= of_networks <= set(about["budgets"])
     assert min(about["budgets"]) == 10 and "commit" in about["provenance"]
 
 
