@@ -114,9 +114,11 @@ def sheet(kinds: Mapping[str, tuple], card: dict, name: str = "fig-sky-sheet") -
     """
     kinds = {title: pair for title, pair in kinds.items() if len(pair[0])}
     columns = max(len(stamps) for stamps, _ in kinds.values())
-    shape = {"width": 7.8, "height": 1.28 * len(kinds) + 0.2, "squeeze": False}
+    height = 1.28 * len(kinds) + 0.2
+    shape = {"width": 7.8, "height": height, "squeeze": False}
     with canvas(len(kinds), columns, layout="compressed", **shape) as (figure, axes):
-        figure.get_layout_engine().set(h_pad=0.1)  # inches, for the titles
+        top = 1 - 0.2 / height
+        figure.get_layout_engine().set(h_pad=0.12, rect=(0, 0, 1, top))  # inches, for the titles
         for axis in axes.flat:
             axis.set_axis_off()
         for row, (title, (stamps, texts)) in zip(axes, kinds.items(), strict=True):

@@ -44,14 +44,14 @@
 run_dir: str = "runs/small"  # folder of the run; a relative one starts at the project's root
 seed: int = 0  # of the SIMULATED sky, and first seed of what is trained here
 sky_dir: str = "data/sdss"  # folder of downloads; where it holds no sample, a sky is SIMULATED
-sky_fields: int = 4  # whole fields of the SIMULATED sky, 100 galaxies on each
+sky_fields: int = 3  # whole fields of the SIMULATED sky, 100 galaxies on each
 sky_galaxies: int = 0  # training galaxies of the sky; 0 is all there are
 sky_test_fraction: float = 0.4  # share of the sky's galaxies that are judged, [0, 0.45]
 sky_labels: int = 100  # labels of the sky that are bought; no more than there are
 carried_labels: int = 1000  # labels of the run that the probe which is carried over has seen
 sky_draws: int = 5  # label draws of the probes
 sky_trainings: int = 1  # label draws of the networks that are trained on the sky
-sky_steps: int = 100  # batches of such a training
+sky_steps: int = 80  # batches of such a training
 precision: str = "auto"  # auto (bf16 where the hardware has it), 32-true or bf16-mixed
 
 # %%

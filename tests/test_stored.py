@@ -8,7 +8,7 @@ from astropy.table import Table
 from galclr_utils import comparison, studies
 from galclr_utils.curves import TAUGHT
 
-SETS = {"labels_real": False, "labels": True}  # study -> simulated
+SETS = {"labels_real": False}  # study -> simulated
 NETWORKS = (TAUGHT, "SimCLR fine-tuned", "SimCLR self-trained")
 CHEAP = [f"{space} + {kind}" for space in ("SimCLR", "MoCo") for kind in ("logistic", "kNN")]
 CHEAP += ["SimCLR + fully connected", "random weights + logistic", "PCA-64 + SVM"]
