@@ -102,10 +102,9 @@ def cuts(card: dict) -> Table:
             for why, n in facts.get("left_out", {}).items():
                 left -= n
                 rows.append((f"no stamp: {why}", n, left))
-    left = told.get("read", 0)
-    rows.append(("read", 0, left))
-    if more := told.get("read_unlabelled", 0):
-        left += more
+    left, more = told.get("read", 0), told.get("read_unlabelled", 0)  # read counts these, too
+    rows.append(("read", 0, left - more))
+    if more:
         rows.append(("read without labels, for pretraining", 0, left))
     drops = dict(told.get("duplicates", {}))
     if beyond := told.get("beyond_n_galaxies", 0):

@@ -137,7 +137,7 @@ def test_what_was_dropped_adds_up(tmp_path):
 
 
 def test_unlabelled_galaxies_join_and_surplus_ones_leave():
-    cuts = {"read": 100, "read_unlabelled": 50, "duplicates": {"same id": 3}}
+    cuts = {"read": 150, "read_unlabelled": 50, "duplicates": {"same id": 3}}
     card = {"counts": {"galaxies": 127}, "cuts": {**cuts, "beyond_n_galaxies": 20}, "facts": []}
     table = datacard.cuts(card)
     assert table["left"].tolist() == [100, 150, 147, 127, 127]
