@@ -114,11 +114,8 @@ def sheet(kinds: Mapping[str, tuple], card: dict, name: str = "fig-sky-sheet") -
     """
     kinds = {title: pair for title, pair in kinds.items() if len(pair[0])}
     columns = max(len(stamps) for stamps, _ in kinds.values())
-    height = 1.28 * len(kinds) + 0.2
-    shape = {"width": 7.8, "height": height, "squeeze": False}
+    shape = {"width": 7.8, "height": 1.28 * len(kinds) + 0.2, "squeeze": False}
     with canvas(len(kinds), columns, layout="compressed", **shape) as (figure, axes):
-        top = 1 - 0.2 / height
-        figure.get_layout_engine().set(h_pad=0.12, rect=(0, 0, 1, top))  # inches, for the titles
         for axis in axes.flat:
             axis.set_axis_off()
         for row, (title, (stamps, texts)) in zip(axes, kinds.items(), strict=True):
@@ -127,8 +124,9 @@ def sheet(kinds: Mapping[str, tuple], card: dict, name: str = "fig-sky-sheet") -
                 axis.imshow(picture, origin="lower")
                 axis.text(0.5, -0.04, text, transform=axis.transAxes, fontsize=6, ha="center",
                           va="top")  # fmt: skip
-            words = row[0].text(0, 1.08, title, transform=row[0].transAxes, weight="bold", size=8)
-            words.set_in_layout(False)  # or its column would be as wide as the words
+            row[0].set_title("T", fontsize=8, alpha=0)  # keeps the room for the words, which are
+            words = row[0].text(0, 1.06, title, transform=row[0].transAxes, weight="bold", size=8)
+            words.set_in_layout(False)  # left out, or their column would be as wide as they
     told = "; ".join(f"{title}: {len(stamps)}" for title, (stamps, _) in kinds.items())
     return Plate(
         figure,
