@@ -128,7 +128,7 @@ def cut_all(recipe: Recipe, sample: Table, workers: int = 1) -> list[Piece]:
             p.path.with_suffix(end).name for p in found for end in (".npy", ".fits")
         }
         for path in recipe.stamps.iterdir():  # of another sample, or left by a process that died
-            if path.name not in {*used, ".lock"}:
+            if path.name not in used:
                 path.unlink()
     return found
 
