@@ -39,6 +39,7 @@ from galclr_utils.provenance import progress, whole_file
 
 HIGHEST = 65504  # float16
 AHEAD = 1024  # blocks that wait at a cluster; each returns nothing, so memory is not at stake
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Cut(NamedTuple):
@@ -123,8 +124,7 @@ def write_block(recipe: tuple, k: int, file: Path, cut: Cut) -> None:
     (100, 3, 32, 32)
     """
     if not is_whole(file):
-        with threadpool_limits(1):  # the other cores have blocks of their own
-            _write(file, *_opened(recipe).block(k), cut)
+        _write(file, *_opened(recipe).block(k), cut)
 
 
 @functools.lru_cache(maxsize=2)
@@ -254,7 +254,9 @@ def in_order(call: Callable, tasks: Iterable[tuple], workers: int, pool=None) ->
 
 
 def _begin_worker() -> None:
-    """Let a process stop when the one that started it does, however that ends."""
+    """Let a process use one core, and stop when the one that started it does."""
+    os.environ |= dict.fromkeys(THREADS, "1")  # for libraries that are loaded later
+    threadpool_limits(1)  # for good: limits of several threads would undo each other
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -14,6 +14,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book"))  # the driver is a script beside the pages
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items):
+    """Keep a file in one process, and in one process all tests that share the run ``smoke``."""
+    for item in items:
+        shared = "smoke" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("smoke" if shared else item.nodeid.split("::")[0]))
+
+
 def blobs(n=240, size=16, seed=0):
     """Round (early) and stretched (late) blobs on noise, half of each; the last third is test."""
     random = np.random.default_rng(seed)
