@@ -170,8 +170,8 @@ def stage_pretrain(run: Path, n: int, quick: bool):
     """Train for one epoch; the encoder is left for the stages after it."""
     from galclr_utils import GalaxySet
     from galclr_utils.checkpoints import save_checkpoint
-    from galclr_utils.contrast import Settings
     from galclr_utils.provenance import write_json
+    from galclr_utils.recipe import Settings
     from galclr_utils.training import Trainer
     from galclr_utils.transforms import GalaxyViews
 

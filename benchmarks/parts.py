@@ -51,9 +51,9 @@ def work_per_galaxy(encoder: str) -> dict:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from galclr_utils import contrast, encoders, floors
+    from galclr_utils import contrast, encoders, floors, recipe
 
-    model = contrast.build_model(contrast.Settings(encoder=encoder), encoders.Encoder(encoder))
+    model = contrast.build_model(recipe.Settings(encoder=encoder), encoders.Encoder(encoder))
     with FlopCounterMode(display=False) as counter:
         model(torch.rand(2, 3, 32, 32))[1].sum().backward()
     values = floors.values_written(model.encoder.trunk, (3, 32, 32))
@@ -86,8 +86,8 @@ def fractions(galaxies_per_s: float, work: dict, machine: dict) -> dict:
 def configuration(run: Path, quick: bool):
     """Return the poster's parameters, the set, its views and its settings."""
     from galclr_utils import GalaxySet
-    from galclr_utils.contrast import Settings
     from galclr_utils.pretrain import STRENGTHS
+    from galclr_utils.recipe import Settings
     from galclr_utils.transforms import GalaxyViews
 
     values = parameters(quick)

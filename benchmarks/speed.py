@@ -25,9 +25,9 @@ from ledger import RESULTS, facts, say, write_rows
 from rounds import COLUMNS, ratios, run_rounds, summarise
 from targets import wanted_ratios
 
-from galclr_utils.contrast import Settings
 from galclr_utils.device import has_bfloat16
 from galclr_utils.provenance import whole_file, write_json
+from galclr_utils.recipe import Settings
 from galclr_utils.training import Trainer
 from galclr_utils.transforms import GalaxyViews
 

@@ -15,10 +15,11 @@ from lightly.loss import NTXentLoss
 from rounds import Case
 from stock import Stock, default_memory
 
-from galclr_utils.contrast import Settings, SimCLR
+from galclr_utils.contrast import SimCLR
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.device import has_bfloat16, keep_memory
 from galclr_utils.encoders import Encoder
+from galclr_utils.recipe import Settings
 from galclr_utils.training import Trainer
 from galclr_utils.transforms import GalaxyViews
 

@@ -108,6 +108,20 @@ test 1; early 0, late 1, unknown 1)
         rows = self.indices(split)
         return rows[self.labels[rows] >= 0]
 
+    def labelled_train_test(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the labelled rows of ``train`` and of ``test``, int64: to learn from, to judge by.
+
+        Raises:
+            ValueError: one of them is empty.
+        """
+        train, test = self.labelled("train"), self.labelled("test")
+        if not (len(train) and len(test)):
+            raise ValueError(
+                f"labels: got {len(train)} in train and {len(test)} in test, expected some in "
+                "both: this measures with labels; the chapters before 05_probes need none"
+            )
+        return train, test
+
     def save(self, folder: str | Path) -> Path:
         """Write ``images.npy``, ``catalog.fits`` and ``card.json``, all of them or none."""
         with whole_folder(folder) as part:

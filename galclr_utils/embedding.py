@@ -19,12 +19,13 @@ import torch
 from lightly.utils.dist import rank, world_size
 from numpy.lib.format import open_memmap
 
-from galclr_utils.checks import number
-from galclr_utils.contrast import NAMES, Settings, SimCLR, build_model
+from galclr_utils.contrast import SimCLR, build_model
 from galclr_utils.dataset import GalaxySet, data_key
 from galclr_utils.device import from_first, make_fabric
-from galclr_utils.encoders import Encoder, load_encoder
+from galclr_utils.encoders import load_encoder
 from galclr_utils.provenance import read_json, whole_file, write_json
+from galclr_utils.recipe import Settings
+from galclr_utils.trained import record_of
 
 SHARD = 16_384  # galaxies
 ARRAYS = ("representation", "projection")
@@ -40,7 +41,7 @@ def load_model(run: Path, part: str = "") -> SimCLR:
         ValueError: no finished pretraining in this run.
     """
     folder = run / "pretrain" / part
-    settings = Settings(**trained(run, part)["settings"])
+    settings = Settings(**record_of(run, part)["settings"])
     model = build_model(settings, load_encoder(folder / "encoder.pt"))
     state = torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")
     encoder = {f"encoder.{name}": value for name, value in model.encoder.state_dict().items()}
@@ -64,13 +65,13 @@ def embed(run: Path, orientations: int = 8, part: str = "") -> tuple[np.ndarray,
         h, float32 (N, D), and z, float32 (N, Z), in the order of the catalogue.
     """
     galaxies, folder = GalaxySet.load(run / "dataset"), run / "embedding" / part
-    key = trained(run, part)["key"]
+    key = record_of(run, part)["key"]
     made_from = {"orientations": orientations, "data": data_key(galaxies), "pretrain": key}
     if not from_first(lambda: is_made_from(folder, made_from)):
         write_shards(folder / ".shards", galaxies.images, load_model(run, part), made_from)
         wait_for_all()
         if rank() == 0:
-            settings = Settings(**trained(run, part)["settings"])
+            settings = Settings(**record_of(run, part)["settings"])
             join_shards(folder, len(galaxies), settings.projection_dim, made_from)
         wait_for_all()
     h, z = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ARRAYS)
@@ -134,87 +135,3 @@ def wait_for_all() -> None:
     """Wait until all processes are here, where there are several."""
     if world_size() > 1:
         torch.distributed.barrier()
-
-
-def load_representation(run: Path, part: str = "") -> np.ndarray:
-    """Return h (N, D) of the galaxies of a run, in the order of the catalogue.
-
-    Raises:
-        ValueError: it is missing, or was made from other galaxies or another pretraining.
-    """
-    folder = run / "embedding" / part
-    if not (folder / "settings.json").exists():
-        raise ValueError(f"{folder}: expected representation.npy; run 03_pretrain first")
-    made_from = read_json(folder / "settings.json")
-    record, data = trained(run, part), data_key(GalaxySet.load(run / "dataset"))
-    if (made_from["data"], made_from["pretrain"], record["data"]) != (data, record["key"], data):
-        raise ValueError(
-            f"{folder}: made from other galaxies or another pretraining than this run has now; "
-            "run 03_pretrain again"
-        )
-    return np.load(folder / "representation.npy", allow_pickle=False)
-
-
-def load_representations(run: Path, n_seeds: int = 1, prefix: str = "") -> dict[int, np.ndarray]:
-    """Return h (N, D) for each pretraining seed: the first one's, then those of ``seedK``.
-
-    Args:
-        run: the run's folder.
-        n_seeds: how many, of consecutive seeds.
-        prefix: of the parts to read: ``""`` for the run's own, ``seed1``, ``seed2``, ...; a word
-            such as ``"moco"`` for ``moco``, ``moco-seed1``, ``moco-seed2``, ...
-    Raises:
-        ValueError: one is missing, or was made from other galaxies or another pretraining.
-    """
-    parts = parts_of_seeds(run, n_seeds, prefix)
-    return {seed: load_representation(run, part) for seed, part in parts.items()}
-
-
-def load_encoders(run: Path, n_seeds: int = 1, prefix: str = "") -> dict[int, Encoder]:
-    """Return the trained encoder of each pretraining seed, ready to embed.
-
-    Arguments and errors as for `load_representations`.
-    """
-    parts = parts_of_seeds(run, n_seeds, prefix)
-    return {
-        seed: load_encoder(run / "pretrain" / part / "encoder.pt") for seed, part in parts.items()
-    }
-
-
-def parts_of_seeds(run: Path, n_seeds: int = 1, prefix: str = "") -> dict[int, str]:
-    """Return where the pretrainings of a run lie: pretraining seed -> part.
-
-    Raises:
-        ValueError: one of them is missing or has not come to its end.
-    """
-    n_seeds = number("n_seeds", n_seeds, 1, 1000, integer=True)
-    first = trained(run, prefix)["settings"]["seed"]
-    parts = {first: prefix}
-    for seed in range(first + 1, first + n_seeds):
-        parts[seed] = "-".join(word for word in (prefix, f"seed{seed}") if word)
-        trained(run, parts[seed])
-    return parts
-
-
-def trained(run: Path, part: str = "") -> dict:
-    """Return the record of a finished pretraining, ``settings.json``.
-
-    Raises:
-        ValueError: there is none.
-    """
-    path = Path(run) / "pretrain" / part / "settings.json"
-    if not path.exists():
-        raise ValueError(f"{path.parent}: expected a finished pretraining; run 03_pretrain first")
-    return read_json(path)
-
-
-def method_name(run: Path, part: str = "") -> str:
-    """Return what the pretraining of a run is called: "SimCLR" or "MoCo".
-
-    Args:
-        run: the run's folder.
-        part: which pretraining, as in :func:`galclr_utils.pretrain.pretrain`.
-    Raises:
-        ValueError: no finished pretraining there.
-    """
-    return NAMES[trained(run, part)["settings"]["method"]]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from galclr_utils.checks import choice, number
+from galclr_utils.device import one_thread
 from galclr_utils.normalize import Normalize
 from galclr_utils.provenance import progress, whole_file
 
@@ -185,13 +186,15 @@ class Encoder(nn.Module):
         """
         x = self.embed(images, orientations=orientations, pooled=True).astype(np.float64)
         mean = x.mean(axis=0)
-        _, axes = np.linalg.eigh(np.atleast_2d(np.cov((x - mean).T)))
-        axes = axes[:, ::-1][:, : self.representation_dim].T
-        largest = np.abs(axes).argmax(axis=1, keepdims=True)
-        axes = axes * np.sign(np.take_along_axis(axes, largest, axis=1))
+        with one_thread():  # the last bits of the axes would depend on how many there are
+            _, axes = np.linalg.eigh(np.atleast_2d(np.cov((x - mean).T)))
+            axes = axes[:, ::-1][:, : self.representation_dim].T
+            largest = np.abs(axes).argmax(axis=1, keepdims=True)
+            axes = axes * np.sign(np.take_along_axis(axes, largest, axis=1))
+            origin = -axes @ mean
         last = self.to_representation
         last.weight.copy_(torch.from_numpy(axes))
-        last.bias.copy_(torch.from_numpy(-axes @ mean))
+        last.bias.copy_(torch.from_numpy(origin))
         self.principal = True
         return self
 

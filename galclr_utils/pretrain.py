@@ -31,17 +31,16 @@ from galclr_utils import (
     encoders,
     metrics,
     normalize,
+    recipe,
     stamps,
     training,
     transforms,
 )
 from galclr_utils.checkpoints import clear, load_checkpoint, save_checkpoint
 from galclr_utils.checks import flag, number
-from galclr_utils.contrast import Settings
 from galclr_utils.dataset import GalaxySet, data_key
 from galclr_utils.device import from_first, started_processes
 from galclr_utils.embedding import embed
-from galclr_utils.normalize import Normalize
 from galclr_utils.parameters import check_names, defaults, read_profile
 from galclr_utils.provenance import (
     project_root,
@@ -52,13 +51,14 @@ from galclr_utils.provenance import (
     whole_file,
     write_json,
 )
+from galclr_utils.recipe import Settings
 from galclr_utils.training import LOOK, Trainer
 from galclr_utils.transforms import GalaxyViews
 
 LOOKS = 10  # times the validation galaxies are looked at
 CHECKPOINT_SECONDS = 300  # a checkpoint is written at each look, and when the last is this old
 COLLAPSED = 0.01  # a feature spread below this is a collapse; 1 is an even spread
-CODE = (transforms, normalize, device, encoders, contrast, stamps, training)
+CODE = (transforms, normalize, device, encoders, recipe, contrast, stamps, training)
 STRENGTHS = ("zoom", "recentre_px", "band_scaling", "seeing_px", "noise", "cutout")
 ANYWHERE = ("devices", "num_nodes", "cuda_graphs")  # settings of the machine, not of the result
 
@@ -76,7 +76,7 @@ def pretrain(
         views: the random transforms.
         resume: whether to use what an earlier call left.
         part: folder inside ``pretrain/``, for pretrainings with other seeds: ``"seed1"``.
-        settings: fields of :class:`galclr_utils.contrast.Settings`.
+        settings: fields of :class:`galclr_utils.recipe.Settings`.
     Returns:
         The record in ``settings.json``: settings, steps, seconds, collapse, provenance.
     Raises:
@@ -221,12 +221,6 @@ def write_rows(path: Path, rows: list[dict]) -> None:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-
-
-def load_views(run: Path) -> GalaxyViews:
-    """Return the random transforms that a run was pretrained with."""
-    settings = dict(read_json(run / "pretrain" / "settings.json")["views"])
-    return GalaxyViews(Normalize(**settings.pop("normalize")), **settings)
 
 
 def main(arguments: list[str] | None = None) -> None:

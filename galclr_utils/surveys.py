@@ -19,11 +19,11 @@ from astropy.table import Table
 from galclr_utils import baselines, metrics
 from galclr_utils.colours import sky_level
 from galclr_utils.dataset import GalaxySet
-from galclr_utils.embedding import load_encoders, method_name
 from galclr_utils.normalize import Normalize
 from galclr_utils.probes import decorrelate, draw_labels, fit_probe, fit_seed
 from galclr_utils.provenance import read_json, run_record
 from galclr_utils.studies import write_study
+from galclr_utils.trained import load_encoders, method_name
 
 SUFFIXES = {"": "mean", "_low": "low", "_high": "high"}
 

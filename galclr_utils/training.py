@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from galclr_utils.contrast import Settings, build_loss, build_model
+from galclr_utils.contrast import build_loss, build_model
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.device import make_fabric
 from galclr_utils.encoders import Encoder
 from galclr_utils.provenance import progress
+from galclr_utils.recipe import Settings
 from galclr_utils.stamps import Stamps
 from galclr_utils.transforms import GalaxyViews
 

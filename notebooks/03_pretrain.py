@@ -191,11 +191,12 @@ from lightly.loss import NTXentLoss
 
 from galclr_utils import GalaxySet, charts, metrics, plates
 from galclr_utils.checks import choice, number
-from galclr_utils.contrast import NAMES, Settings, bank_size, build_model, n_strangers
+from galclr_utils.contrast import build_model
 from galclr_utils.embedding import embed, load_model
 from galclr_utils.encoders import Encoder
 from galclr_utils.pretrain import pretrain
 from galclr_utils.provenance import run_path, write_metrics
+from galclr_utils.recipe import NAMES, Settings, bank_size, n_strangers
 from galclr_utils.transforms import GalaxyViews
 
 run = run_path(run_dir)

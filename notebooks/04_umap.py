@@ -47,8 +47,8 @@ from scipy.spatial import procrustes
 
 from galclr_utils import GalaxySet, atlas, baselines, load_encoder, maps, plates
 from galclr_utils.checks import number
-from galclr_utils.embedding import load_representation, method_name
-from galclr_utils.provenance import read_json, run_path, write_metrics
+from galclr_utils.provenance import run_path, write_metrics
+from galclr_utils.trained import load_representation, method_name, orientations_of
 
 run = run_path(run_dir)
 galaxies = GalaxySet.load(run / "dataset")
@@ -132,7 +132,7 @@ maps.umap_properties(positions, dict(list(known.items())[:6]), galaxies.card).sa
 
 # %%
 encoder = load_encoder(run / "pretrain" / "encoder.pt")
-orientations = read_json(run / "embedding" / "settings.json")["orientations"]
+orientations = orientations_of(run)
 untrained = baselines.random_encoder(galaxies, encoder, seed=seed + 1000)
 pca = baselines.pca_features(galaxies, encoder.normalize, seed=seed)
 spaces = {

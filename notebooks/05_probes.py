@@ -90,22 +90,16 @@ from galclr_utils import (
     scoreboard,
 )
 from galclr_utils.checks import number, numbers
-from galclr_utils.embedding import load_representations, method_name
 from galclr_utils.metrics import scores as all_scores
 from galclr_utils.morphology import morphology_features
-from galclr_utils.pretrain import load_views
 from galclr_utils.probes import decorrelate, draw_labels, fit_probe, probe, standardise
-from galclr_utils.provenance import read_json, run_path, write_metrics
+from galclr_utils.provenance import run_path, write_metrics
 from galclr_utils.supervised import SupervisedCNN
+from galclr_utils.trained import load_representations, load_views, method_name, orientations_of
 
 run = run_path(run_dir)
 galaxies = GalaxySet.load(run / "dataset")
-train, test = galaxies.labelled("train"), galaxies.labelled("test")
-if not (len(train) and len(test)):
-    raise ValueError(
-        f"labels: got {len(train)} in train and {len(test)} in test, expected some in "
-        "both: this chapter measures with labels; the chapters before it need none"
-    )
+train, test = galaxies.labelled_train_test()
 print(f"{len(train)} labelled training galaxies, {len(test)} labelled test galaxies")
 
 # %%
@@ -115,7 +109,7 @@ few_draws = number("n_draws_supervised", n_draws_supervised, 1, 10_000, integer=
 draws_all = number("n_draws_all", n_draws_all, 1, 10_000, integer=True)
 h = load_representations(run, number("n_seeds", n_seeds, 1, 1000, integer=True))
 encoder, learned = load_encoder(run / "pretrain" / "encoder.pt"), method_name(run)
-orientations = read_json(run / "embedding" / "settings.json")["orientations"]
+orientations = orientations_of(run)
 print(f"budgets: {budgets} labels; pretraining: {learned}, seeds {list(h)}")
 
 # %% [markdown]

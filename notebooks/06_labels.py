@@ -74,34 +74,27 @@ from galclr_utils import (
     comparison,
     curves,
     efficiency,
-    embedding,
     plates,
     probes,
     saving,
     scoreboard,
     studies,
+    trained,
 )
 from galclr_utils.checks import flag, number, numbers
-from galclr_utils.contrast import NAMES
+from galclr_utils.embedding import embed
 from galclr_utils.journal import code_key, digest
 from galclr_utils.lineup import Lineup
 from galclr_utils.morphology import morphology_features
-from galclr_utils.pretrain import load_views, pretrain
+from galclr_utils.pretrain import pretrain
 from galclr_utils.probes import decorrelate, fit_seed, probe, standardise
-from galclr_utils.provenance import read_json, run_path, run_record, write_metrics
+from galclr_utils.provenance import run_path, run_record, write_metrics
+from galclr_utils.recipe import NAMES
 
 run = run_path(run_dir)
 galaxies = GalaxySet.load(run / "dataset")
-train, test, learn = (
-    galaxies.labelled("train"),
-    galaxies.labelled("test"),
-    galaxies.indices("train"),
-)
-if not (len(train) and len(test)):
-    raise ValueError(
-        f"labels: got {len(train)} in train and {len(test)} in test, expected some in "
-        "both: this chapter counts labels; the chapters before 05_probes need none"
-    )
+train, test = galaxies.labelled_train_test()
+learn = galaxies.indices("train")
 
 
 # %%
@@ -152,19 +145,19 @@ plates.show(days)
 # shown below where it is stored.
 
 # %%
-name = embedding.method_name(run)
-h = {name: embedding.load_representations(run, n_seeds)}
-encoders_of = embedding.load_encoders(run, n_seeds)
-encoder, views = encoders_of[min(h[name])], load_views(run)
-orientations = read_json(run / "embedding" / "settings.json")["orientations"]
-trained = embedding.trained(run)["settings"]
+name = trained.method_name(run)
+h = {name: trained.load_representations(run, n_seeds)}
+encoders_of = trained.load_encoders(run, n_seeds)
+encoder, views = encoders_of[min(h[name])], trained.load_views(run)
+orientations = trained.orientations_of(run)
+settings = trained.record_of(run)["settings"]
 other = next(method for method in NAMES if NAMES[method] != name)
 if flag("compare_moco", compare_moco):
     for k, s in enumerate(h[name]):
         part = f"{other}-seed{s}" if k else other
-        pretrain(run, views, resume, part, **(trained | {"method": other, "seed": s}))
-        embedding.embed(run, orientations, part)
-    h[NAMES[other]] = embedding.load_representations(run, n_seeds, other)
+        pretrain(run, views, resume, part, **(settings | {"method": other, "seed": s}))
+        embed(run, orientations, part)
+    h[NAMES[other]] = trained.load_representations(run, n_seeds, other)
 seeds = list(h[name])
 print(f"pretrained: {', '.join(h)}; seeds: {seeds}")
 
@@ -404,7 +397,7 @@ if headline:
     tables |= {"saving": saved, "headline": Table(of_all), "headline_curves": crossed}
 about = {"hero": hero, "card": studies.public_card(galaxies.card), "n_test": len(test)}
 about["budgets"] = budgets
-about |= {"seeds": seeds, "settings": trained, "provenance": run_record(seed)}
+about |= {"seeds": seeds, "settings": settings, "provenance": run_record(seed)}
 _ = studies.write_study(run / "labels", tables, about)
 print(f"{len(scores.table)} runs in labels/runs.csv")
 

@@ -79,21 +79,15 @@ from galclr_utils import (
     trust,
 )
 from galclr_utils.checks import flag, number
-from galclr_utils.embedding import load_representation, method_name
-from galclr_utils.pretrain import load_views
 from galclr_utils.probes import decorrelate, draw_labels, probe
-from galclr_utils.provenance import read_json, run_path, write_metrics
+from galclr_utils.provenance import run_path, write_metrics
 from galclr_utils.studies import read_study, study_path
 from galclr_utils.supervised import SupervisedCNN
+from galclr_utils.trained import load_representation, load_views, method_name, orientations_of
 
 run = run_path(run_dir)
 galaxies = GalaxySet.load(run / "dataset")
-train, test = galaxies.labelled("train"), galaxies.labelled("test")
-if not (len(train) and len(test)):
-    raise ValueError(
-        f"labels: got {len(train)} in train and {len(test)} in test, expected some in "
-        "both: this chapter asks what classifiers use, and they need labels"
-    )
+train, test = galaxies.labelled_train_test()
 scores = comparison.load_scores(run)
 card, labels = galaxies.card, galaxies.labels
 print(f"{len(scores.table)} runs of chapter 05 on {len(scores.label)} test galaxies")
@@ -106,7 +100,7 @@ wanted = [hero, taught, "PCA-64 + fully connected"]
 wanted += ["colour + logistic", "band means + logistic"]
 cast = [name for name in wanted if name in set(scores.table["method"])]
 encoder = load_encoder(run / "pretrain" / "encoder.pt")
-orientations = read_json(run / "embedding" / "settings.json")["orientations"]
+orientations = orientations_of(run)
 h, learn = load_representation(run), galaxies.indices("train")
 print(f"the pretrained encoder is called {learner}; on trial: {', '.join(cast)}")
 

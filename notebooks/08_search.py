@@ -65,10 +65,10 @@ from galclr_utils import (
 from galclr_utils.calibration import wilson
 from galclr_utils.checks import number
 from galclr_utils.duplicates import near_identical
-from galclr_utils.embedding import load_representation, method_name
 from galclr_utils.metrics import central_95
 from galclr_utils.probes import standardise
-from galclr_utils.provenance import read_json, run_path, write_metrics
+from galclr_utils.provenance import run_path, write_metrics
+from galclr_utils.trained import load_representation, method_name, orientations_of
 
 run = run_path(run_dir)
 galaxies = GalaxySet.load(run / "dataset")
@@ -97,7 +97,7 @@ print(f"{len(rows)} test galaxies to search, {len(usual)} training galaxies as t
 # %%
 name = method_name(run)
 encoder = load_encoder(run / "pretrain" / "encoder.pt")
-turns = read_json(run / "embedding" / "settings.json")["orientations"]
+turns = orientations_of(run)
 untrained = baselines.random_encoder(galaxies, encoder, seed=seed + 1000)
 encoder.to(next(untrained.parameters()).device)
 pixels = baselines.Pixels(galaxies, encoder.normalize, seed=seed)

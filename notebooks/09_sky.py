@@ -79,12 +79,11 @@ from galclr_utils import (
     stamping,
 )
 from galclr_utils.checks import number
-from galclr_utils.embedding import load_representation, method_name
-from galclr_utils.pretrain import load_views
 from galclr_utils.probes import decorrelate, fit_probe, fit_seed, probe, standardise
-from galclr_utils.provenance import project_root, read_json, run_path, write_metrics
+from galclr_utils.provenance import project_root, run_path, write_metrics
 from galclr_utils.skyserver import sample_sql
 from galclr_utils.supervised import FineTuned, SupervisedCNN
+from galclr_utils.trained import load_representation, load_views, method_name, orientations_of
 
 run = run_path(run_dir)
 galaxies = GalaxySet.load(run / "dataset")
@@ -326,7 +325,7 @@ skyplots.shift(facts, tags).save(run)
 
 # %%
 seen = skystudy.as_seen(galaxies, found, encoder.normalize)
-turns = read_json(run / "embedding" / "settings.json")["orientations"]
+turns = orientations_of(run)
 labelled = atlas.choose(galaxies.labelled("train"), carried_labels, seed)
 few = labelled if len(labelled) else galaxies.indices("train")[:carried_labels]
 untrained = baselines.random_encoder(galaxies, encoder, seed=seed + 1000)

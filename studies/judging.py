@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from galclr_utils import baselines, metrics
-from galclr_utils.contrast import Settings
 from galclr_utils.dataset import GalaxySet, hash_unit
 from galclr_utils.encoders import Encoder
 from galclr_utils.probes import decorrelate, draw_labels, fit_probe
+from galclr_utils.recipe import Settings
 from galclr_utils.training import Trainer
 from galclr_utils.transforms import GalaxyViews
 

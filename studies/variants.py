@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from galclr_utils.contrast import Settings
+from galclr_utils.recipe import Settings
 
 NEUTRAL = {  # the strength at which a transform does nothing
     "zoom": 1.0,
@@ -44,7 +44,7 @@ class Variant:
     Attributes:
         group, name: what is varied, and the value.
         changed: what that means, in words.
-        settings: fields of ``contrast.Settings``.
+        settings: fields of ``recipe.Settings``.
         strengths: of transforms, arguments of ``GalaxyViews.for_set``.
         stamps: which stamps, a kind of ``derived.make``.
         n_factor, epochs_factor: multiply the galaxies learned from, and the epochs.

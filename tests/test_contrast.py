@@ -6,16 +6,9 @@ import torch
 from lightly.loss import NTXentLoss
 from torch import nn
 
-from galclr_utils.contrast import (
-    MoCo,
-    Settings,
-    SimCLR,
-    bank_size,
-    build_loss,
-    build_model,
-    n_strangers,
-)
+from galclr_utils.contrast import MoCo, SimCLR, build_loss, build_model
 from galclr_utils.encoders import Encoder
+from galclr_utils.recipe import Settings, bank_size, n_strangers
 
 
 @pytest.mark.parametrize(

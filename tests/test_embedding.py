@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from galclr_utils import GalaxySet, embedding, load_encoder, pretrain
+from galclr_utils import GalaxySet, embedding, load_encoder, pretrain, trained
 from galclr_utils.transforms import GalaxyViews
 
 QUICK = {"epochs": 2, "batch_size": 64, "precision": "32-true", "warmup_epochs": 1}
@@ -15,24 +15,24 @@ def views(galaxies):
 
 def test_representations_of_other_galaxies_or_seeds_are_refused(run, views, galaxies):
     with pytest.raises(ValueError, match="run 03_pretrain first"):
-        embedding.load_representation(run)
+        trained.load_representation(run)
     pretrain.pretrain(run, views, **QUICK)
     h, _ = embedding.embed(run, orientations=1)
-    np.testing.assert_array_equal(embedding.load_representation(run), h)
-    assert list(embedding.load_representations(run)) == [0]
+    np.testing.assert_array_equal(trained.load_representation(run), h)
+    assert list(trained.load_representations(run)) == [0]
     with pytest.raises(ValueError, match="seed1"):
-        embedding.load_representations(run, n_seeds=2)
+        trained.load_representations(run, n_seeds=2)
     pretrain.pretrain(run, views, part="seed1", seed=1, **QUICK)
     embedding.embed(run, orientations=1, part="seed1")
     with pytest.raises(ValueError, match="moco: expected a finished pretraining"):
-        embedding.load_representations(run, prefix="moco")
-    both = embedding.load_representations(run, n_seeds=2)
+        trained.load_representations(run, prefix="moco")
+    both = trained.load_representations(run, n_seeds=2)
     assert list(both) == [0, 1] and not np.array_equal(both[0], both[1])
     catalog = galaxies.catalog.copy()
     catalog["split"][:10] = "test"
     GalaxySet(galaxies.images, catalog, dict(galaxies.card)).save(run / "dataset")
     with pytest.raises(ValueError, match="made from other galaxies"):
-        embedding.load_representation(run)
+        trained.load_representation(run)
 
 
 def test_embedding_writes_h_and_z_in_the_order_of_the_catalogue(run, views, galaxies):
@@ -71,7 +71,7 @@ def test_an_interrupted_embedding_goes_on_with_the_next_shard(run, views, monkey
     with pytest.raises(KeyboardInterrupt):
         embedding.embed(run, orientations=1)
     with pytest.raises(ValueError, match="run 03_pretrain first"):
-        embedding.load_representation(run)
+        trained.load_representation(run)
     for one, other in zip(whole, embedding.embed(run, orientations=1), strict=True):
         np.testing.assert_array_equal(one, other)
     assert done == [100, 100, 100, 100, 84], "two were kept, the third was begun again"
@@ -140,16 +140,16 @@ def test_encoders_and_names_are_found_by_seed_and_prefix(run, views, galaxies):
     for part, seed in {"moco": 3, "moco-seed4": 4}.items():
         pretrain.pretrain(run, views, part=part, method="moco", seed=seed, **short)
         embedding.embed(run, orientations=1, part=part)
-    assert embedding.method_name(run) == "SimCLR"
-    assert embedding.method_name(run, "moco-seed4") == "MoCo"
-    encoders = embedding.load_encoders(run, n_seeds=2, prefix="moco")
-    spaces = embedding.load_representations(run, n_seeds=2, prefix="moco")
+    assert trained.method_name(run) == "SimCLR"
+    assert trained.method_name(run, "moco-seed4") == "MoCo"
+    encoders = trained.load_encoders(run, n_seeds=2, prefix="moco")
+    spaces = trained.load_representations(run, n_seeds=2, prefix="moco")
     assert list(encoders) == list(spaces) == [3, 4]
     for seed, encoder in encoders.items():
         alone = encoder.embed(galaxies.images[:5], orientations=1)
         np.testing.assert_allclose(alone, spaces[seed][:5], atol=1e-4)
     with pytest.raises(ValueError, match="seed4: expected a finished pretraining; run 03_pretrain"):
-        embedding.load_encoders(run, n_seeds=2)
+        trained.load_encoders(run, n_seeds=2)
 
 
 @pytest.mark.parametrize("method", ["simclr", "moco"])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from galclr_utils.encoders import Encoder, build_trunk, load_encoder, orient
 from galclr_utils.normalize import Normalize
@@ -130,3 +131,12 @@ def test_all_principal_components_together_keep_every_distance():
     h, pooled = encoder.embed(stamps), encoder.embed(stamps, pooled=True)
     apart = [np.linalg.norm(x[:1] - x[1:], axis=1) for x in (h, pooled)]
     np.testing.assert_allclose(*apart, rtol=1e-3)
+
+
+def test_principal_components_are_the_same_on_any_number_of_cores():
+    stamps = np.random.default_rng(0).random((200, 3, 16, 16), dtype="f4")
+    made = []
+    for cores in (1, 2):
+        with threadpool_limits(cores, user_api="blas"):
+            made.append(Encoder(representation_dim=64).set_principal(stamps, 1).state_dict())
+    assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])

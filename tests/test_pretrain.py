@@ -12,6 +12,7 @@ from astropy.table import Table
 
 from galclr_utils import GalaxySet, load_encoder, pretrain
 from galclr_utils.provenance import read_json
+from galclr_utils.trained import load_views
 from galclr_utils.training import Trainer
 from galclr_utils.transforms import GalaxyViews
 
@@ -100,7 +101,7 @@ def test_another_split_of_the_same_stamps_is_trained_anew(run, views, galaxies):
 
 def test_the_transforms_of_a_run_are_found_again(run, views):
     pretrain.pretrain(run, views, **QUICK)
-    assert pretrain.load_views(run).settings == views.settings
+    assert load_views(run).settings == views.settings
 
 
 def test_a_finished_run_is_kept_unless_its_inputs_change(run, views, galaxies):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from galclr_utils import GalaxySet
-from galclr_utils.contrast import Settings
+from galclr_utils.recipe import Settings
 from galclr_utils.training import Trainer, learning_rate_at
 from galclr_utils.transforms import GalaxyViews
 
@@ -132,7 +132,7 @@ import sys
 import torch
 from pathlib import Path
 from galclr_utils import GalaxySet
-from galclr_utils.contrast import Settings
+from galclr_utils.recipe import Settings
 from galclr_utils.training import Trainer
 from galclr_utils.transforms import GalaxyViews
 
