@@ -8,7 +8,7 @@ from astropy.table import Table
 from galclr_utils import comparison, studies
 from galclr_utils.curves import TAUGHT
 
-SETS = {"labels_real": False}  # study -> simulated
+SETS = {"labels": True, "labels_real": False}  # study -> simulated
 NETWORKS = (TAUGHT, "SimCLR fine-tuned", "SimCLR self-trained")
 CHEAP = [f"{space} + {kind}" for space in ("SimCLR", "MoCo") for kind in ("logistic", "kNN")]
 CHEAP += ["SimCLR + fully connected", "random weights + logistic", "PCA-64 + SVM"]
@@ -112,6 +112,42 @@ def test_on_real_galaxies_the_headline_is_told_as_it_is():
     assert difference(tables, "SimCLR fine-tuned", TAUGHT, 4095)["mean"] > 0
     saved = {row["method"]: row for row in tables["headline"]}
     assert saved["SimCLR self-trained"]["low"] < 1 < saved["SimCLR self-trained"]["high"]
+
+
+@pytest.fixture
+def simulated():
+    return studies.read_study(studies.study_path("book/studies", "labels"))[0]
+
+
+def test_on_simulated_galaxies_pretraining_pays_where_labels_are_few(simulated):
+    for method in ("SimCLR self-trained", "SimCLR + logistic"):
+        assert difference(simulated, method, TAUGHT, 100)["low"] > 0
+        for n in (2000, 8000):
+            assert difference(simulated, method, TAUGHT, n)["high"] < 0
+    for n in (10, 100, 500, 1000, 2000, 8000):
+        tuned = difference(simulated, "SimCLR fine-tuned", TAUGHT, n)
+        assert tuned["low"] < 0 < tuned["high"]
+    saved = {row["method"]: row for row in simulated["headline"]}
+    assert saved["SimCLR self-trained"]["low"] < 1 < saved["SimCLR self-trained"]["high"]
+
+
+def test_on_simulated_galaxies_ten_labels_are_best_spent_on_the_catalogue(simulated):
+    few = simulated["summary"][simulated["summary"]["n_labels"] == 10]
+    score = dict(zip(few["method"], few["balanced_accuracy"], strict=True))
+    ahead = min(score[f"catalogue + {kind}"] for kind in ("logistic", "SVM"))
+    assert ahead > max(s for m, s in score.items() if m.split()[0] not in ("catalogue", "colour"))
+
+
+def test_on_simulated_galaxies_moco_and_simclr_are_similar_to_a_logistic_probe(simulated):
+    rows = simulated["differences"]
+    own = rows[(rows["a"] == "MoCo + logistic") & (rows["b"] == "SimCLR + logistic")]
+    assert len(own) == 10 and all(comparison.similar(dict(row)) == "similar" for row in own)
+
+
+@pytest.mark.parametrize("n", [100, 1000, 8000])
+@pytest.mark.parametrize("kind", ["logistic", "kNN"])
+def test_on_simulated_galaxies_pretraining_beats_random_weights(simulated, kind, n):
+    assert difference(simulated, f"SimCLR + {kind}", f"random weights + {kind}", n)["low"] > 0
 
 
 def test_a_record_holds_no_path_of_the_computer_that_made_it(study):
