@@ -18,9 +18,8 @@ PROFILE ?= small
 book: .venv/.ready          ## execute the notebooks, build _build/html/index.html
 	$(BIN)/python book/build.py --profile $(PROFILE)
 
-TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 test: .venv/.ready lint     ## the tests, without real data: on up to four cores
-	$(TESTS) -m "not real_data and not live"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not real_data and not live"
 
 test-real: .venv/.ready     ## the chapters on real galaxies: GALCLR_REAL_DATA=DIR make test-real
 	$(BIN)/python -m pytest -m real_data -s

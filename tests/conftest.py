@@ -6,20 +6,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.table import Table, vstack
+from xdist.scheduler import LoadFileScheduling
 
 from galclr_utils import GalaxySet, simulate
 from galclr_utils.dataset import bin_pixels
 
 ROOT = Path(__file__).resolve().parents[1]
+CHAPTERS = ("tests/test_book.py", "tests/test_notebooks.py", "tests/test_unlabelled.py")
 sys.path.insert(0, str(ROOT / "book"))  # the driver is a script beside the pages
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """Keep a file in one process, and in one process all tests that share the run ``smoke``."""
-    for item in items:
-        shared = "smoke" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("smoke" if shared else item.nodeid.split("::")[0]))
+class ByFile(LoadFileScheduling):
+    """Keep a file in one process, and in one process all that execute chapters: they take longest,
+    and most share the run ``smoke``.
+    """
+
+    def _split_scope(self, nodeid):
+        file = super()._split_scope(nodeid)
+        return "chapters" if file in CHAPTERS else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Hand the tests out to processes, where there are several (``pytest -n 2``)."""
+    return ByFile(config, log)
 
 
 def blobs(n=240, size=16, seed=0):
