@@ -129,6 +129,7 @@ def test_on_simulated_galaxies_pretraining_pays_where_labels_are_few(simulated):
         assert tuned["low"] < 0 < tuned["high"]
     saved = {row["method"]: row for row in simulated["headline"]}
     assert saved["SimCLR self-trained"]["low"] < 1 < saved["SimCLR self-trained"]["high"]
+    assert all(row["low"] < 1 for row in saved.values()) and saved["SimCLR + kNN"]["high"] < 0.5
 
 
 def test_on_simulated_galaxies_ten_labels_are_best_spent_on_the_catalogue(simulated):
