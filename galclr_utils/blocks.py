@@ -16,30 +16,23 @@ import functools
 import hashlib
 import itertools
 import json
-import multiprocessing
 import os
 import shutil
-import signal
-import threading
 import zipfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from astropy.table import Table, vstack
 from filelock import FileLock
-from threadpoolctl import threadpool_limits
 
 from galclr_utils.dataset import Source, bin_pixels, centre_crop, plain_table
 from galclr_utils.downloads import FULL, check_space, disk_full
 from galclr_utils.provenance import progress, whole_file
+from galclr_utils.workers import cores, in_order
 
 HIGHEST = 65504  # float16
-AHEAD = 1024  # blocks that wait at a cluster; each returns nothing, so memory is not at stake
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Cut(NamedTuple):
@@ -194,76 +187,6 @@ def _in_sequence(source: Source, folder: Path, cut: Cut, prefix: str) -> Iterato
         if not is_whole(file):
             _write(file, images, rows, cut)
         yield file
-
-
-def cores() -> int:
-    """Return how many cores this process may use: a batch system lends it some of a machine's."""
-    if hasattr(os, "sched_getaffinity"):  # not all systems can say
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def in_order(call: Callable, tasks: Iterable[tuple], workers: int, pool=None) -> Iterator:
-    """Yield ``call(*task)`` of each task, in order; a few a process are under way.
-
-    So memory does not grow with the number of tasks. Processes are spawned, not forked: a fork
-    would copy the locks of this one's threads.
-
-    Args:
-        call: a function of a module. tasks: its arguments.
-        workers: processes of this machine; 1 for this one alone.
-        pool: instead of them a Dask client, or any executor.
-
-    >>> from concurrent.futures import ThreadPoolExecutor
-    >>> with ThreadPoolExecutor(2) as pool:
-    ...     list(in_order(pow, [(2, 3), (3, 2)], 1, pool))
-    [8, 9]
-    """
-    if pool is None and workers == 1:
-        yield from itertools.starmap(call, tasks)
-        return
-    if hasattr(pool, "get_executor"):  # a Dask client. Not pure: a block is made again if it went
-        pool = pool.get_executor(pure=False)
-    elif not (pool is None or hasattr(pool, "submit")):
-        raise TypeError(
-            f"pool: got {pool!r}, expected a client of Dask (pip install distributed), such as "
-            "distributed.Client(address), or an executor of concurrent.futures"
-        )
-    ahead, ours = AHEAD, contextlib.nullcontext(pool)
-    if pool is None:
-        ahead, spawn = 4 * workers, multiprocessing.get_context("spawn")
-        ours = ProcessPoolExecutor(workers, spawn, initializer=_begin_worker)
-    with ours as pool:
-        under_way: deque = deque()
-        try:
-            for task in tasks:
-                under_way.append(pool.submit(call, *task))
-                if len(under_way) > ahead:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        except BrokenExecutor as error:
-            raise OSError(
-                errno.ECHILD,
-                f"one of {workers} processes was killed, perhaps for want of memory: start again, "
-                "with fewer workers, and it goes on from here",
-            ) from error
-        finally:
-            for future in under_way:
-                future.cancel()
-
-
-def _begin_worker() -> None:
-    """Let a process use one core, and stop when the one that started it does."""
-    os.environ |= dict.fromkeys(THREADS, "1")  # for libraries that are loaded later
-    threadpool_limits(1)  # for good: limits of several threads would undo each other
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the parent decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)  # else it would wait for work for ever
 
 
 @contextlib.contextmanager

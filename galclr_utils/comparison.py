@@ -24,6 +24,7 @@ from galclr_utils.dataset import GalaxySet
 from galclr_utils.journal import Journal, digest
 from galclr_utils.probes import Method, draw_labels
 from galclr_utils.provenance import progress, whole_folder
+from galclr_utils.workers import side_by_side
 
 
 @dataclass(repr=False)
@@ -111,6 +112,8 @@ def score_methods(
     seeds=(0,),
     journal: Path | None = None,
     inputs: Mapping[str, str | Mapping[int, str]] | None = None,
+    draws_all: int = 0,
+    workers: int = 1,
 ) -> Scores:
     """Train every method on the same label draws and judge it on the same test galaxies.
 
@@ -127,6 +130,8 @@ def score_methods(
         inputs: needed with a journal: method -> a text that names all that its result depends on
             beside data and labels (settings, features, code), or seed -> such a text. Another text,
             another run.
+        draws_all: with all labels, at most so many draws; 0 for as many as with fewer.
+        workers: processes that share the runs; 0 for one a core (see `workers.side_by_side`).
     Returns:
         A `Scores` with len(methods) * len(n_labels) * len(seeds) * n_draws runs.
     Raises:
@@ -159,22 +164,26 @@ def score_methods(
         draw_labels(y_train, n)  # what cannot be drawn is refused before hours are spent
     every = itertools.product(budgets, map(int, seeds), range(max(draws.values())), methods)
     runs = [run for run in every if run[2] < draws[run[3]]]
+    if draws_all := number("draws_all", draws_all, 0, 10_000, integer=True):
+        runs = [run for run in runs if run[0] < len(train) or run[2] < draws_all]
     book = journal and Journal.of(journal, galaxies, test)
     inputs = _for_each("inputs", inputs or {}, methods) if book else {}
     done: dict[tuple, tuple] = {}
     for wait in (False, True) if book else (True,):  # what another process does comes last
-        for run in progress([run for run in runs if run not in done], "scoring"):
-            n, seed, draw, name = run
+        todo = [run for run in reversed(runs) if run not in done]  # the longest first
+        tasks = []
+        for n, seed, draw, name in todo:
             rows = train[drawn := draw_labels(y_train, n, draw, seed)]
-            arguments = rows, y_train[drawn], test, seed, draw
-            if not book:
-                done[run] = _timed(methods[name], arguments)
-                continue
-            told = inputs[name][seed] if isinstance(inputs[name], Mapping) else inputs[name]
-            of_run = {"method": name, "seed": seed, "draw": draw, "inputs": told}
-            key = book.key(labels=digest(*arguments[:2]), **of_run)
-            if found := book.once(key, lambda name=name, a=arguments: methods[name](*a), wait):
-                done[run] = found
+            tasks.append((methods[name], (rows, y_train[drawn], test, seed, draw)))
+            if book:
+                told = inputs[name][seed] if isinstance(inputs[name], Mapping) else inputs[name]
+                of_run = {"method": name, "seed": seed, "draw": draw, "inputs": told}
+                key = book.key(labels=digest(rows, y_train[drawn]), **of_run)
+                tasks[-1] += book, key, wait
+        found = side_by_side(_run, tasks, workers)
+        for run, result in zip(todo, progress(found, "scoring", len(todo)), strict=True):
+            if result:
+                done[run] = result
     rows = []
     for n, seed, draw, name in runs:
         p_late, seconds = done[n, seed, draw, name]
@@ -185,8 +194,10 @@ def score_methods(
     return Scores(Table(rows), p_late, label, np.asarray(galaxies.catalog["id"][test], str))
 
 
-def _timed(method: Method, arguments: tuple) -> tuple[np.ndarray, float]:
-    """Return the method's p_late (T,) float32, and the seconds it took."""
+def _run(method: Method, arguments: tuple, book: Journal | None = None, key="", wait=True):
+    """Return the method's p_late (T,) float32, and the seconds it took; or None, see `Journal`."""
+    if book:
+        return book.once(key, lambda: method(*arguments), wait)
     began = time.perf_counter()
     p_late = np.asarray(method(*arguments), np.float32)
     return p_late, round(time.perf_counter() - began, 3)

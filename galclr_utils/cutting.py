@@ -22,13 +22,13 @@ from astropy.table import Table, vstack
 from filelock import FileLock
 
 from galclr_utils import cutouts, frames, resampling, sdss, stamping
-from galclr_utils.blocks import in_order
 from galclr_utils.cutouts import read_cutout
 from galclr_utils.dataset import plain_table
 from galclr_utils.downloads import FULL, JOURNAL, disk_full, open_journal
 from galclr_utils.frames import BANDS, read_frame
 from galclr_utils.provenance import progress, sha256, whole_file
 from galclr_utils.stamping import cut_field
+from galclr_utils.workers import in_order
 
 PIECE = 256  # galaxies, or some more where they share a field
 CODE = (__file__, cutouts.__file__, frames.__file__, resampling.__file__, stamping.__file__)

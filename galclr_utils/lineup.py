@@ -107,8 +107,8 @@ class Lineup:
         self.add(f"{pretrained} self-trained", taught, draws, {s: f"{made} {of[s]}" for s in of})
 
     def score(self, galaxies: GalaxySet, budgets: Sequence[int], journal: Path | None) -> Scores:
-        """Run all methods at all budgets; see `comparison.score_methods`."""
-        kept = {"journal": journal, "inputs": self.inputs}
+        """Run all methods at all budgets, on all cores; see `comparison.score_methods`."""
+        kept = {"journal": journal, "inputs": self.inputs, "workers": 0}
         return comparison.score_methods(
             self.methods, galaxies, budgets, self.draws, self.seeds, **kept
         )

@@ -10,13 +10,8 @@ the classical competitor that looks at the picture: no network, and every number
 from __future__ import annotations
 
 import functools
-import multiprocessing
-import os
 import shutil
 import warnings
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +20,7 @@ from scipy import ndimage, optimize
 from galclr_utils.checks import number
 from galclr_utils.dataset import GalaxySet, data_key
 from galclr_utils.provenance import progress, read_json, whole_file, write_json
+from galclr_utils.workers import cores, in_order
 
 FEATURES = {  # our name -> statmorph's
     "concentration": "concentration",
@@ -294,7 +290,8 @@ def measured(galaxies: GalaxySet, folder: Path, rows, workers: int) -> np.ndarra
     if galaxies.card["units"] == "display":  # a picture's sky is not zero
         images = (stamps - sky_level(stamps)[:, None, None] for stamps in images)
     rms = float(np.linalg.norm(galaxies.card["sky_rms"]) / len(galaxies.card["bands"]))
-    made = measure_by_processes(images, rms, len(missing), workers)
+    workers = workers or (1 if len(missing) < FEW else cores())
+    made = in_order(measure_stamps, ((stamps, rms) for stamps in images), workers)
     for k, values in enumerate(progress(made, "morphology", len(shards))):
         table[shards[k]] = values
         with whole_file(folder / f"{len(files) + k:06d}.npz") as part:
@@ -307,20 +304,3 @@ def sky_level(stamps) -> np.ndarray:
     edge = np.ones(stamps.shape[1:], bool)
     edge[2:-2, 2:-2] = False
     return np.median(stamps[:, edge], axis=1)
-
-
-def measure_by_processes(images: Iterable, rms: float, n: int, workers: int) -> Iterator:
-    """Yield `measure_stamps` of each of ``images``, in order, made here or by other processes."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    workers = workers or (1 if n < FEW else cores or 1)
-    if workers == 1:
-        yield from (measure_stamps(stamps, rms) for stamps in images)
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        under_way = deque()
-        for stamps in images:
-            under_way.append(pool.submit(measure_stamps, stamps, rms))
-            if len(under_way) > 2 * workers:  # memory does not grow with the set
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()

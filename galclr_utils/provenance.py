@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from multiprocessing import current_process
 from pathlib import Path
 
 PACKAGES = ("torch", "torchvision", "lightly", "numpy", "scipy", "scikit-learn", "umap-learn")
@@ -180,4 +181,5 @@ def progress(items: Iterable, desc: str, total: int | None = None) -> Iterable:
     """
     from tqdm import tqdm
 
-    return tqdm(items, desc=desc, total=total, disable=not sys.stderr.isatty(), leave=False)
+    seen = sys.stderr.isatty() and current_process().name == "MainProcess"  # helpers stay silent
+    return tqdm(items, desc=desc, total=total, disable=not seen, leave=False)

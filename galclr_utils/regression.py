@@ -25,6 +25,7 @@ from galclr_utils.dataset import GalaxySet
 from galclr_utils.device import one_thread
 from galclr_utils.probes import Method, fit_seed, small_network, stratified_order
 from galclr_utils.provenance import progress
+from galclr_utils.workers import side_by_side
 
 KINDS = ("ridge", "fully connected")
 ERRORS = ("rmse", "bias", "mae", "r2", "scatter")
@@ -213,6 +214,7 @@ def score_regressions(
     n_draws: int = 2,
     seeds=(0,),
     column: str = "ttype",
+    workers: int = 1,
 ) -> Predictions:
     """Train every method on the same draws and judge it on the same test galaxies.
 
@@ -225,6 +227,7 @@ def score_regressions(
         n_draws: draws of each budget and seed.
         seeds: pretraining seeds; each has its own draws.
         column: of the catalogue, what is predicted.
+        workers: processes that share the runs; 0 for one a core (see `workers.side_by_side`).
     Raises:
         ValueError: no test galaxy with a number, or too few to train on.
     """
@@ -239,13 +242,20 @@ def score_regressions(
     value = np.asarray(galaxies.catalog[column], np.float32)
     budgets = dict.fromkeys(n or len(train) for n in budgets)
     runs = list(itertools.product(budgets, map(int, seeds), range(n_draws), methods))
-    rows, predicted = [], np.empty((len(runs), len(test)), np.float32)
-    for k, (n, seed, draw, name) in enumerate(progress(runs, "regression")):
+    tasks, rows = [], []
+    for n, seed, draw, name in runs:
         drawn = train[draw_numbers(galaxies.labels[train], n, draw, seed)]
-        predicted[k] = methods[name](drawn, value[drawn], test, seed, draw)
+        tasks.append((methods[name], drawn, value[drawn], test, seed, draw))
+    found = progress(side_by_side(_run, tasks, workers), "regression", len(tasks))
+    predicted = np.stack([np.asarray(one, np.float32) for one in found])
+    for (n, seed, draw, name), own in zip(runs, predicted, strict=True):
         row = {"method": name, "n_labels": n, "seed": seed, "draw": draw}
-        rows.append(row | errors(value[test], predicted[k]))
+        rows.append(row | errors(value[test], own))
     return Predictions(Table(rows), predicted, value[test])
+
+
+def _run(method: Method, *arguments) -> np.ndarray:
+    return method(*arguments)
 
 
 # --- intervals ---------------------------------------------------------------------------------

@@ -21,10 +21,10 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from galclr_utils import checks, population, profiles
-from galclr_utils.blocks import cores, in_order
 from galclr_utils.dataset import Source
 from galclr_utils.population import EXTINCTION, magnitude_to_flux
 from galclr_utils.profiles import PIXEL, STAMP, add_points, ellipse_coordinates
+from galclr_utils.workers import cores, in_order
 
 BANDS = ("g", "r", "i")
 BLOCK = 64  # galaxies made together

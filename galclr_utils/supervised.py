@@ -137,11 +137,10 @@ class Network:
         network.eval()
         device, found = next(network.parameters()).device, []
         say = torch.sigmoid if self.task == "classification" else torch.clone
-        for start in range(0, len(rows), 512):
-            few = np.asarray(rows[start : start + 512])
+        for start in range(0, len(rows), 128):
+            few = np.asarray(rows[start : start + 128])
             block = torch.from_numpy(np.asarray(self.galaxies.images[few], np.float32))
-            block = self.views.normalize(block.to(device))
-            turned = orient(block.contiguous(memory_format=torch.channels_last), orientations)
+            turned = orient(self.views.normalize(block.to(device)), orientations)
             found.append(sum(say(network(view)[:, 0].float()) for view in turned).cpu())
         return (torch.cat(found) / orientations).numpy()
 

@@ -68,11 +68,11 @@ n_labels: list = [100, 1000, 0]  # label budgets; 0 is all labelled training gal
 n_seeds: int = 1  # pretraining seeds; more than one needs as many pretrainings from 03_pretrain
 n_draws: int = 5  # label draws of each budget
 n_draws_supervised: int = 2  # label draws of the supervised CNN, which is slow; one with all labels
-n_draws_all: int = 2  # draws with all labels: there they are the same labels
+n_draws_all: int = 2  # at most so many with all labels: there they are the same labels
 n_morphology: int = 1000  # largest budget of the rows from morphology, slow to measure; 0 is all
 n_draws_morphology: int = 2  # label draws of these rows, and of the section on numbers
 n_types: int = 1000  # T-types in the budget of the section on numbers; 0 is all
-supervised_epochs: int = 25  # passes of the supervised CNN over its labels
+supervised_epochs: int = 15  # passes of the supervised CNN over its labels
 supervised_steps: int = 600  # and at least so many batches
 precision: str = "auto"  # auto (bf16 where the hardware has it), 32-true or bf16-mixed
 
@@ -159,11 +159,8 @@ for name, space in {"PCA-64": pca, "random weights": untrained, learned: h}.item
 for name in ("catalogue", "PCA-64"):
     if name in levels:
         methods[f"{name} + SVM"] = probe(levels[name], "svm")
-parts = []
-for n in budgets:
-    draws = draws_all if n == len(train) else n_draws
-    parts.append(comparison.score_methods(methods, galaxies, [n], draws, seeds=h))
-scores = sum(parts[1:], parts[0])
+how = {"seeds": h, "draws_all": draws_all, "workers": 0}
+scores = comparison.score_methods(methods, galaxies, budgets, n_draws, **how)
 print(f"{len(methods)} methods: {len(scores.table)} runs on {len(test)} test galaxies")
 
 # %% [markdown]
@@ -186,7 +183,7 @@ if measured is not None:
     learned_from = np.unique(np.concatenate(used))
     levels["morphology"] = {s: standardise(measured, learned_from) for s in h}
     shapes = {"morphology + SVM": probe(levels["morphology"], "svm")}  # NaN where not used
-    scores = scores + comparison.score_methods(shapes, galaxies, cheap, shape_draws, seeds=h)
+    scores += comparison.score_methods(shapes, galaxies, cheap, shape_draws, seeds=h, workers=0)
 
 # %% [markdown]
 # ## The supervised network
@@ -201,9 +198,8 @@ recipe = {"encoder": encoder.name, "representation_dim": encoder.representation_
 recipe |= {"epochs": supervised_epochs, "min_steps": supervised_steps, "precision": precision}
 supervised = SupervisedCNN(galaxies, load_views(run), **recipe)
 own = {"supervised CNN": supervised}
-for n in budgets:
-    draws = 1 if n == len(train) else few_draws
-    scores = scores + comparison.score_methods(own, galaxies, [n], draws, seeds=h)
+how |= {"draws_all": 1}
+scores += comparison.score_methods(own, galaxies, budgets, few_draws, **how)
 _ = comparison.save_scores(run, scores)
 print(f"{len(scores.table)} runs in probes/scores.csv")
 
@@ -381,7 +377,7 @@ print(f"{bought} T-types to learn from" if ask else "this catalogue has no T-typ
 
 # %%
 if ask:
-    predictions = regression.score_regressions(types, galaxies, [bought], shape_draws, h)
+    predictions = regression.score_regressions(types, galaxies, [bought], shape_draws, h, workers=0)
     briefly = recipe | {"min_steps": max(1, supervised_steps // 2)}
     pixels = {taught: SupervisedCNN(galaxies, load_views(run), task="regression", **briefly)}
     predictions += regression.score_regressions(pixels, galaxies, [bought], 1, h)

@@ -59,7 +59,7 @@ studies_dir: str = "book/studies"  # where stored studies lie
 label_study: str = "labels"  # the stored study of this chapter
 real_study: str = "labels_real"  # a second one, of real galaxies
 resume: bool = True  # take up an interrupted run, keep a finished one
-supervised_epochs: int = 25  # passes of the supervised CNN over its labels
+supervised_epochs: int = 15  # passes of the supervised CNN over its labels
 supervised_steps: int = 600  # and at least so many batches
 precision: str = "auto"  # auto (bf16 where the hardware has it), 32-true or bf16-mixed
 
@@ -681,7 +681,7 @@ else:
 # %%
 n = min(20, len(train))
 many = {"once": probe(x[seeds[0]], "logistic")}
-luck = comparison.score_methods(many, galaxies, [n], 60, seeds[:1])
+luck = comparison.score_methods(many, galaxies, [n], 60, seeds[:1], workers=0)
 found = np.asarray(luck.table["balanced_accuracy"])
 recall = np.array([found.mean(), found.mean()])
 counts = np.bincount(galaxies.labels[test], minlength=2)

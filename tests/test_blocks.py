@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from noisy import CUT, noise, write
-from threadpoolctl import threadpool_info
 
 from galclr_utils import arrays, assemble, blocks, duplicates, simulate
 from galclr_utils.assemble import assemble as make_set
-from galclr_utils.blocks import Blocks, building, in_order, is_whole, write_blocks
+from galclr_utils.blocks import Blocks, building, is_whole, write_blocks
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.provenance import whole_folder
 from galclr_utils.sources import prepare
@@ -56,24 +55,6 @@ def test_one_process_two_threads_and_an_executor_make_the_same_bytes(tmp_path):
     np.testing.assert_array_equal(galaxies.images, expected)
     assert galaxies.catalog["id"].tolist() == [f"g{k:06d}" for k in range(1000)]
     assert [path.name for path in (tmp_path / "2").iterdir()] == ["dataset"]
-
-
-def test_threads_of_one_process_are_not_limited(tmp_path, monkeypatch):
-    """They would undo each other's limits, and leave the process with one core for good."""
-    limited = []
-    monkeypatch.setattr(blocks, "threadpool_limits", limited.append)
-    with ThreadPoolExecutor(3) as pool:
-        write_blocks(noise(), tmp_path, CUT, pool=pool)
-    assert limited == []
-
-
-def test_the_processes_take_one_core_each(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert list(in_order(threads_used, [(), ()], workers=2)) == [{1}, {1}]
-
-
-def threads_used():
-    return {library["num_threads"] for library in threadpool_info()}
 
 
 def test_a_dask_cluster_makes_the_same_bytes(tmp_path):
@@ -293,11 +274,6 @@ def test_a_killed_worker_is_told_and_what_is_written_stays(tmp_path):
     (place,) = tmp_path.iterdir()
     files = list(place.glob("0-*.npz"))
     assert 1 <= len(files) <= 9 and all(map(is_whole, files))
-
-
-def test_what_is_no_pool_is_refused():
-    with pytest.raises(TypeError, match=r"pool: got 'tcp://a:1', .*pip install distributed"):
-        list(in_order(pow, [(2, 3)], 2, pool="tcp://a:1"))
 
 
 # --------------------------------------------------------------------------------------- memory

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from galclr_utils import blocks, population, profiles, simulate
+from galclr_utils import population, profiles, simulate, workers
 
 
 def sersic_stamp(n, r50=3.0, fwhm=1.0):
@@ -192,18 +192,18 @@ def test_wrong_parameters_are_named(wrong, message):
 
 
 def test_a_survey_takes_the_cores_that_it_was_lent(monkeypatch):
-    monkeypatch.setattr(blocks.os, "cpu_count", lambda: 64)
-    monkeypatch.setattr(blocks.os, "sched_getaffinity", lambda _: {5, 7}, raising=False)
+    monkeypatch.setattr(workers.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(workers.os, "sched_getaffinity", lambda _: {5, 7}, raising=False)
     started = []
 
     def record(workers, context, initializer):
         started.append(workers)
         raise InterruptedError
 
-    monkeypatch.setattr(blocks, "ProcessPoolExecutor", record)
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", record)
     with pytest.raises(InterruptedError):
         next(simulate.survey(10_000).blocks())
-    monkeypatch.delattr(blocks.os, "sched_getaffinity")  # as on macOS
+    monkeypatch.delattr(workers.os, "sched_getaffinity")  # as on macOS
     with pytest.raises(InterruptedError):
         next(simulate.survey(10_000).blocks())
     assert started == [2, 64]
