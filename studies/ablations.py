@@ -39,6 +39,8 @@ from galclr_utils.recipe import Settings
 from galclr_utils.studies import write_study
 from galclr_utils.transforms import GalaxyViews
 
+SAID = {*Settings.__dataclass_fields__, *NEUTRAL, "probability", "normalize", "binning", "crop_px"}
+SAID |= {"image_size_px", "orientations"}
 PROFILES = {"simulated": "small"}  # the base of a study; by default the profile of its name
 
 
@@ -167,15 +169,19 @@ def _plain(value):
 
 
 def publish(journal: Journal, folder: Path, bench: Bench, name: str) -> None:
-    """Write the study as it stands: the table of rows, and how they came about."""
+    """Write the study as it stands: the table of rows, and how they came about.
+
+    Where the galaxies lie, and how long a row took beside what else the machine did, is left out.
+    """
     card, parts = bench.galaxies.card, bench.parts
+    said = {name: value for name, value in bench.base.items() if name in SAID}
     record = {"name": name, "simulated": bool(card.get("simulated")), "source": card["source"]}
-    record |= {"plan": bench.plan.__dict__, "base": bench.base, "n_asked": len(parts.asked)}
+    record |= {"plan": bench.plan.__dict__, "base": said, "n_asked": len(parts.asked)}
     record |= {"n_pool": len(parts.pool), "n_learn": len(parts.learn)}
     record["score"] = "balanced accuracy"
     record["judged_on"] = "labelled galaxies outside the test split"
     table = journal.table
-    table.remove_column("key")
+    table.remove_columns(["key", "seconds"])
     write_study(folder, {"rows": table}, record | {"provenance": run_record(0)})
 
 

@@ -5,7 +5,7 @@ import pytest
 import stored
 from astropy.table import Table
 
-from galclr_utils import comparison, studies
+from galclr_utils import comparison, differences, studies
 from galclr_utils.curves import TAUGHT
 
 SETS = {"labels": True, "labels_real": False}  # study -> simulated
@@ -155,3 +155,33 @@ def test_a_record_holds_no_path_of_the_computer_that_made_it(study):
     """The card of a data set names its files; a study that is published does not."""
     _, about = study
     assert not set(studies.LOCAL) & set(about["card"]) and "counts" in about["card"]
+
+
+def ablation(name):
+    study = differences.load("book/studies", f"ablations-{name}")
+    scores = list(differences.SCORES)
+    said = {(r["group"], str(r["variant"])): differences.verdict(r) for r in study.table}
+    lost = {(r["group"], str(r["variant"])): [float(r[s]) for s in scores] for r in study.table}
+    outside = sum(r[f"{s}_says"] != "not told apart" for r in study.table for s in scores)
+    return said, lost, outside / (len(study.table) * len(scores))
+
+
+def test_on_simulated_galaxies_hardly_any_choice_matters():
+    said, _, outside = ablation("simulated")
+    assert len(said) > 60 and outside <= 0.06, "one in twenty is luck"
+    assert [key for key, word in said.items() if word == "hurt"] == [("stretch", "asinh x0.3")]
+    assert "helped" not in said.values()
+
+
+def test_on_real_pictures_the_colour_is_to_be_hidden_and_the_stamp_to_be_cut():
+    said, lost, outside = ablation("pictures")
+    assert len(said) > 60 and outside > 0.2 and "helped" not in said.values()
+    assert max(lost["left out", "band scaling"]) < -0.05
+    for stamp in ("64/1", "64/2", "64/4"):
+        assert said["stamps", stamp] == "hurt" and lost["stamps", stamp][1] < -0.03
+
+
+@pytest.mark.parametrize("name", ["simulated", "pictures"])
+def test_a_record_of_ablations_holds_no_path_either(name):
+    _, about = studies.read_study(studies.study_path("book/studies", f"ablations-{name}"))
+    assert not [value for value in about["base"].values() if "/" in str(value)]
