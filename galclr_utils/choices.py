@@ -225,8 +225,13 @@ def agreement(one: Study, other: Study, score: str = "knn") -> Plate | None:
         axis.axvline(0, color="0.4", lw=0.8)
         axis.axhline(0, color="0.4", lw=0.8)
         axis.plot(x, y, "o", color="#0072B2", ms=5)
-        far = np.argsort(-np.hypot(x / (x.std() + 1e-9), y / (y.std() + 1e-9)))[:6]
-        for k in far:
+        wide, high = (np.ptp(values) + 1e-9 for values in (x, y))
+        named = []  # the farthest points; no two names in one place
+        for k in np.argsort(-np.hypot(x / (x.std() + 1e-9), y / (y.std() + 1e-9))):
+            near = [abs(x[k] - x[n]) < wide / 4 and abs(y[k] - y[n]) < high / 20 for n in named]
+            if len(named) < 6 and not any(near):
+                named.append(k)
+        for k in named:
             left = x[k] > np.mean(axis.get_xlim())  # text grows towards the middle
             style = {"xytext": (-4 if left else 4, 4), "ha": "right" if left else "left"}
             where = {"textcoords": "offset points", "fontsize": 7} | style
