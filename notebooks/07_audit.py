@@ -566,6 +566,13 @@ plates.show(cost) if exchanged else print("nothing was exchanged")
 # of the tested set: does the encoder from elsewhere beat random weights? Then something that it learned of
 # galaxies holds in both.
 #
+# **What the stored exchange shows** (one pretraining each; it is drawn above unless another run is given). *A
+# probe does not travel*: with labels of the other set instead of its own, each of the four encoders loses more
+# than fifteen points on each set. *An encoder does, one way.* The one from real pictures, with labels of the
+# simulation, scores as high there as the simulation's own, and higher than random weights. The one from the
+# simulation is worth no more on real pictures than random weights are. What was learned from the sky holds in the
+# simulation; what was learned from the simulation does not hold on the sky.
+#
 # ## Limits
 #
 # - Groups and bins hold few galaxies; read the intervals before the dots. What another pretraining would

@@ -185,3 +185,17 @@ def test_on_real_pictures_the_colour_is_to_be_hidden_and_the_stamp_to_be_cut():
 def test_a_record_of_ablations_holds_no_path_either(name):
     _, about = studies.read_study(studies.study_path("book/studies", f"ablations-{name}"))
     assert not [value for value in about["base"].values() if "/" in str(value)]
+
+
+def test_labels_do_not_travel_and_the_encoder_does_from_the_sky_to_the_simulation():
+    tables, _ = studies.read_study(studies.study_path("book/studies", "shift_pictures"))
+    assert len(tables["cost"]) == 8 and max(tables["cost"]["mean"]) < -0.15
+    assert max(tables["cost"]["high"]) < 0
+    own = [row for row in tables["exchange"] if row["labels"] == row["tested"]]
+    score = {(row["encoder"], row["tested"]): row["balanced_accuracy"] for row in own}
+    blind = [f"random weights, {name}" for name in ("simulated", "pictures")]
+    there, here = (score[f"SimCLR, {name}", "simulated"] for name in ("pictures", "simulated"))
+    assert there > here - 0.005 and there > max(score[b, "simulated"] for b in blind) + 0.03
+    carried = score["SimCLR, simulated", "pictures"]
+    assert carried < min(score[b, "pictures"] for b in blind) + 0.005
+    assert score["SimCLR, pictures", "pictures"] > carried + 0.03
