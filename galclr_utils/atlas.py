@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from galclr_utils.dataset import GalaxySet
 from galclr_utils.provenance import whole_file
 
 # N galaxies, D representation
+
+FEW = 20_000  # points of which all distances are soon computed: no search has to be compiled
 
 
 def choose(rows: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
@@ -42,19 +45,20 @@ def umap_map(
     Returns:
         float32 (N, 2).
     """
+    from sklearn.neighbors import NearestNeighbors
     from umap import UMAP
 
     if len(h) < 4:
         raise ValueError(f"h: got {len(h)} galaxies, expected at least 4 to make a map")
     neighbours = min(number("n_neighbors", n_neighbors, 2, 10_000, integer=True), len(h) - 1)
-    mapper = UMAP(
-        n_neighbors=neighbours,
-        min_dist=number("min_dist", min_dist, 0, 1),
-        metric="cosine",
-        random_state=seed,
-        n_jobs=1,
-    )
-    return mapper.fit_transform(np.asarray(h, "f4")).astype("f4")
+    h, settings = np.asarray(h, "f4"), {"metric": "cosine", "random_state": seed, "n_jobs": 1}
+    settings |= {"n_neighbors": neighbours, "min_dist": number("min_dist", min_dist, 0, 1)}
+    if len(h) <= FEW:
+        search = NearestNeighbors(n_neighbors=neighbours, metric="cosine").fit(h)
+        settings["precomputed_knn"] = search.kneighbors(h)[::-1]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"precomputed_knn\[2\]")  # no other points will be mapped
+        return UMAP(**settings).fit_transform(h).astype("f4")
 
 
 def nearest(points: np.ndarray, k: int = 10, metric: str = "cosine") -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,11 @@ class Plate:
     alt: str
 
     def png(self) -> bytes:
-        """Return the figure as PNG."""
+        """Return the figure as PNG, drawn once: it is shown as it was saved."""
+        return self._drawn
+
+    @functools.cached_property
+    def _drawn(self) -> bytes:
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight")
         return buffer.getvalue()

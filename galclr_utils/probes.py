@@ -226,7 +226,7 @@ def small_network(x_train, targets, x_test, seed: int, loss_of: Callable) -> tor
         torch.manual_seed(seed)
         layers = nn.Linear(x.shape[1], 128), nn.ReLU(), nn.Dropout(0.3), nn.Linear(128, 1)
         network = nn.Sequential(*layers)
-        optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=3)
+        optimizer = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=3, fused=True)
         n_steps = EPOCHS * math.ceil(len(x) / batch_size)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
         for _ in range(EPOCHS):

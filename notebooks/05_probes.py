@@ -69,11 +69,11 @@ n_seeds: int = 1  # pretraining seeds; more than one needs as many pretrainings 
 n_draws: int = 5  # label draws of each budget
 n_draws_supervised: int = 2  # label draws of the supervised CNN, which is slow; one with all labels
 n_draws_all: int = 2  # at most so many with all labels: there they are the same labels
-n_morphology: int = 1000  # largest budget of the rows from morphology, slow to measure; 0 is all
+n_morphology: int = 100  # largest budget of the rows from morphology, slow to measure; 0 is all
 n_draws_morphology: int = 2  # label draws of these rows, and of the section on numbers
 n_types: int = 1000  # T-types in the budget of the section on numbers; 0 is all
 supervised_epochs: int = 15  # passes of the supervised CNN over its labels
-supervised_steps: int = 600  # and at least so many batches
+supervised_steps: int = 200  # and at least so many batches
 precision: str = "auto"  # auto (bf16 where the hardware has it), 32-true or bf16-mixed
 
 # %%
@@ -355,8 +355,7 @@ if "true_label" in galaxies.catalog.colnames:
 # been taught to give them {cite}`dominguezsanchez2018improving`. Do the frozen features know the place, not
 # only the half? Every method now sees *T-types* of galaxies (where all galaxies have both, of those whose
 # labels it saw before) and is asked for a number. *Ridge* is a linear regression that keeps its coefficients
-# small: the linear probe of this section. (The network trains half as long here as for types.) Where the
-# catalogue has no T-types, this section is left out.
+# small: the linear probe of this section. Where the catalogue has no T-types, this section is left out.
 
 # %%
 numbered = [regression.known(galaxies, split) for split in ("train", "test")]
@@ -378,8 +377,7 @@ print(f"{bought} T-types to learn from" if ask else "this catalogue has no T-typ
 # %%
 if ask:
     predictions = regression.score_regressions(types, galaxies, [bought], shape_draws, h, workers=0)
-    briefly = recipe | {"min_steps": max(1, supervised_steps // 2)}
-    pixels = {taught: SupervisedCNN(galaxies, load_views(run), task="regression", **briefly)}
+    pixels = {taught: SupervisedCNN(galaxies, load_views(run), task="regression", **recipe)}
     predictions += regression.score_regressions(pixels, galaxies, [bought], 1, h)
     of_types = regression.summary(predictions)
 plates.show(regression.grid(of_types)) if ask else None

@@ -44,13 +44,13 @@
 run_dir: str = "runs/small"  # folder of the run; a relative one starts at the project's root
 seed: int = 0  # seed of what is drawn and trained here
 audit_labels: int = 500  # label budget of the classifiers that are trained here
-audit_galaxies: int = 400  # test galaxies that are shown in every version
-audit_draws: int = 3  # label draws of the probes that are trained here
+audit_galaxies: int = 300  # test galaxies that are shown in every version
+audit_draws: int = 2  # label draws of the probes that are trained here
 arm_epochs: int = 3  # passes of the two short pretrainings, in colour and without; 0 skips them
 arm_galaxies: int = 2500  # training galaxies of the two short pretrainings; 0 is all
 audit_supervised: bool = True  # whether to train one supervised CNN for the changed stamps
 supervised_epochs: int = 15  # passes of the supervised CNN over its labels
-supervised_steps: int = 600  # and at least so many batches; here half of them
+supervised_steps: int = 200  # and at least so many batches; here half of them
 calibrate_supervised: bool = False  # whether one more supervised CNN is trained for its temperature
 precision: str = "auto"  # auto (bf16 where the hardware has it), 32-true or bf16-mixed
 other_run: str = ""  # folder of a finished run of another survey, to exchange encoders with

@@ -3,8 +3,10 @@
 import sys
 from pathlib import Path
 
+import jupytext
 import numpy as np
 import pytest
+import yaml
 from astropy.table import Table, vstack
 from xdist.scheduler import LoadFileScheduling
 
@@ -13,6 +15,7 @@ from galclr_utils.dataset import bin_pixels
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = ("tests/test_book.py", "tests/test_notebooks.py", "tests/test_unlabelled.py")
+SMOKE = yaml.safe_load((ROOT / "notebooks" / "profiles" / "smoke.yml").read_text())
 sys.path.insert(0, str(ROOT / "book"))  # the driver is a script beside the pages
 
 
@@ -63,6 +66,19 @@ def smoke(tmp_path_factory):
     where = ["--run-dir", str(folder / "run"), "--output", str(folder)]
     assert build.main(["--profile", "smoke", *where]) == 0
     return folder
+
+
+def execute_here(chapter, **values):
+    """Execute the cells of a chapter in this process: no kernel is started, nothing is shown.
+
+    The values replace those of its parameters that have these names.
+    """
+    names = {}
+    for cell in jupytext.read(ROOT / "notebooks" / f"{chapter}.py").cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, chapter, "exec"), names)
+            if "parameters" in cell.metadata.get("tags", []):
+                names.update({name: value for name, value in values.items() if name in names})
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import papermill
 import pytest
 import yaml
 from astropy.table import Table
-from conftest import ROOT
+from conftest import ROOT, SMOKE, execute_here
 
 from galclr_utils import GalaxySet, comparison, studies
 
@@ -124,28 +124,17 @@ def test_a_chapter_runs_and_leaves_its_numbers(smoke, path):
     assert [c.source for c in code if c.execution_count is None] == []
 
 
-def test_a_notebook_runs_from_its_own_folder_too(smoke, tmp_path):
+def test_a_notebook_runs_from_its_own_folder_too(smoke, monkeypatch):
     """A relative run is found from the project's root, wherever the kernel starts."""
-    papermill.execute_notebook(
-        str(ROOT / "notebooks" / "02_views.ipynb"),
-        str(tmp_path / "out.ipynb"),
-        parameters={"run_dir": os.path.relpath(smoke / "run", ROOT)},
-        cwd=str(ROOT / "notebooks"),
-        progress_bar=False,
-    )
+    monkeypatch.chdir(ROOT / "notebooks")
+    execute_here("02_views", run_dir=os.path.relpath(smoke / "run", ROOT))
 
 
 def test_words_that_papermill_passes_are_understood(smoke, tmp_path):
     """``-p resume false`` arrives as a string; so may numbers from YAML, such as 1e-3."""
     shutil.copytree(smoke / "run" / "dataset", tmp_path / "dataset")
     words = {"resume": "false", "epochs": "1", "learning_rate": "1e-3", "batch_size": "64"}
-    papermill.execute_notebook(
-        str(ROOT / "notebooks" / "03_pretrain.ipynb"),
-        str(tmp_path / "out.ipynb"),
-        parameters={"run_dir": str(tmp_path), "precision": "32-true", **words},
-        cwd=str(ROOT),
-        progress_bar=False,
-    )
+    execute_here("03_pretrain", run_dir=str(tmp_path), precision="32-true", **words)
     record = json.loads((tmp_path / "pretrain" / "settings.json").read_text())
     assert record["settings"]["epochs"] == 1 and record["settings"]["learning_rate"] == 0.001
 
@@ -246,13 +235,10 @@ def test_09_sky_says_what_it_is_loses_nothing_silently_and_judges_all_alike(smok
 
 def test_the_same_seed_gives_the_same_scores(smoke, tmp_path):
     """From the data to the scores, again in another folder: equal but for the seconds."""
-    import build
-
-    chapters = ["01_data", "03_pretrain", "05_probes"]
-    where = ["--run-dir", str(tmp_path / "run"), "--output", str(tmp_path)]
-    assert build.main(["--profile", "smoke", "--only", *chapters, *where]) == 0
+    for chapter in ("01_data", "03_pretrain", "05_probes"):
+        execute_here(chapter, **SMOKE | {"run_dir": str(tmp_path)})
     first, again = (
-        [line.rsplit(",", 1)[0] for line in (folder / "run/probes/scores.csv").open()]
-        for folder in (smoke, tmp_path)
+        [line.rsplit(",", 1)[0] for line in (run / "probes" / "scores.csv").open()]
+        for run in (smoke / "run", tmp_path)
     )
     assert first == again

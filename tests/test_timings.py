@@ -225,16 +225,9 @@ def test_a_gpu_is_told_line_by_line(tmp_path):
 
 
 def test_the_chapter_runs_on_results_that_are_there(results, tmp_path):
-    import papermill
-    from conftest import ROOT
+    from conftest import execute_here
 
-    papermill.execute_notebook(
-        str(ROOT / "notebooks" / "10_speed.ipynb"),
-        str(tmp_path / "out.ipynb"),
-        parameters={"run_dir": str(tmp_path / "run"), "results_dir": str(results)},
-        cwd=str(ROOT),
-        progress_bar=False,
-    )
+    execute_here("10_speed", run_dir=str(tmp_path / "run"), results_dir=str(results))
     record = json.loads((tmp_path / "run" / "metrics" / "10_speed.json").read_text())
     found = record["metrics"]
     assert found["flop_a_view"]["cnn4"] == pytest.approx(88.8e6, rel=0.01)

@@ -139,38 +139,47 @@ from galclr_utils.transforms import GalaxyViews
 folder = Path(sys.argv[1])
 torch.set_num_threads(1)
 galaxies = GalaxySet.load(folder / "dataset")
-settings = Settings(batch_size=64, precision="32-true", method=sys.argv[2], memory_bank_size=96)
-trainer = Trainer(galaxies, GalaxyViews.for_set(galaxies), settings)
-rank, world = trainer.fabric.global_rank, trainer.fabric.world_size
-trainer.network.eval()
-if sys.argv[2] == "moco":  # the pair of networks in use, batch norm as remembered
-    trainer.network.training = True
-views = torch.load(folder / "views.pt", weights_only=True)
-share = torch.cat([half[rank::world] for half in views.chunk(2)])
-_, z = trainer.model(share)
-loss = trainer.loss(*z.chunk(2))
-trainer.fabric.backward(loss)
-gradients = {n: p.grad for n, p in trainer.network.named_parameters() if p.grad is not None}
-torch.save({"loss": loss.detach(), "gradients": gradients}, folder / f"{world}-{rank}.pt")
+for method in ("simclr", "moco"):
+    settings = Settings(batch_size=64, precision="32-true", method=method, memory_bank_size=96)
+    trainer = Trainer(galaxies, GalaxyViews.for_set(galaxies), settings)
+    rank, world = trainer.fabric.global_rank, trainer.fabric.world_size
+    trainer.network.eval()
+    if method == "moco":  # the pair of networks in use, batch norm as remembered
+        trainer.network.training = True
+    views = torch.load(folder / "views.pt", weights_only=True)
+    share = torch.cat([half[rank::world] for half in views.chunk(2)])
+    _, z = trainer.model(share)
+    loss = trainer.loss(*z.chunk(2))
+    trainer.fabric.backward(loss)
+    gradients = {n: p.grad for n, p in trainer.network.named_parameters() if p.grad is not None}
+    found = {"loss": loss.detach(), "gradients": gradients}
+    torch.save(found, folder / f"{method}-{world}-{rank}.pt")
 if world > 1:
     torch.distributed.destroy_process_group()
 """
 
 
-@pytest.mark.parametrize("method", ["simclr", "moco"])
-def test_two_processes_have_the_loss_and_gradients_of_one_with_the_joined_batch(
-    run, galaxies, views, method
-):
+@pytest.fixture(scope="module")
+def joined(galaxies, tmp_path_factory):
+    """One step of each method, by one process and by two that share its batch."""
+    folder = tmp_path_factory.mktemp("joined")
+    galaxies.save(folder / "dataset")
     generator = torch.Generator().manual_seed(0)
-    stamps = torch.from_numpy(galaxies.images[:64])
+    stamps, views = torch.from_numpy(galaxies.images[:64]), GalaxyViews.for_set(galaxies)
     pair = torch.cat([views(stamps, generator), views(stamps, generator)])
-    torch.save(pair, run / "views.pt")
-    (run / "step.py").write_text(TWO_PROCESSES)
+    torch.save(pair, folder / "views.pt")
+    (folder / "step.py").write_text(TWO_PROCESSES)
     on_cpu = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     for start in ([sys.executable], [*torchrun, "--nproc-per-node", "2"]):
-        subprocess.run([*start, run / "step.py", run, method], env=on_cpu, check=True)
-    one, *two = (torch.load(run / f"{n}.pt", weights_only=True) for n in ("1-0", "2-0", "2-1"))
+        subprocess.run([*start, folder / "step.py", folder], env=on_cpu, check=True)
+    return folder
+
+
+@pytest.mark.parametrize("method", ["simclr", "moco"])
+def test_two_processes_have_the_loss_and_gradients_of_one_with_the_joined_batch(joined, method):
+    paths = [joined / f"{method}-{n}.pt" for n in ("1-0", "2-0", "2-1")]
+    one, *two = (torch.load(path, weights_only=True) for path in paths)
     mean = (two[0]["loss"] + two[1]["loss"]) / 2
     torch.testing.assert_close(mean, one["loss"], rtol=1e-5, atol=1e-6)
     assert one["gradients"].keys() == two[0]["gradients"].keys()
