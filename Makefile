@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROFILE ?= small
 
-.PHONY: book test test-real live-check data bench lint lock clean
+.PHONY: book test test-slow test-real live-check data bench lint lock clean
 .DEFAULT_GOAL := book
 
 .venv/.ready: requirements.txt pyproject.toml
@@ -18,8 +18,12 @@ PROFILE ?= small
 book: .venv/.ready          ## execute the notebooks, build _build/html/index.html
 	$(BIN)/python book/build.py --profile $(PROFILE)
 
-test: .venv/.ready lint     ## the tests, without real data: on up to four cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not real_data and not live"
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+test: .venv/.ready lint     ## the tests, on up to four cores; without real data, and without those of test-slow
+	$(PYTEST) -m "not slow and not real_data and not live"
+
+test-slow: .venv/.ready     ## runs killed at any moment, several processes together, the benchmark scripts
+	$(PYTEST) -m slow
 
 test-real: .venv/.ready     ## the chapters on real galaxies: GALCLR_REAL_DATA=DIR make test-real
 	$(BIN)/python -m pytest -m real_data -s

@@ -1,22 +1,27 @@
 """Pretrain one network in colour and one that never sees a colour, alike in all else.
 
 Colour cannot be taken from a network that has learned to use it, but it can be kept from another.
-Both are short pretrainings on the same galaxies, to be compared with each other only.
+Both see the same galaxies on the same schedule, and are to be compared with each other.
 """
 
-# N galaxies, C bands, H, W pixels
+# N galaxies, C bands, H, W pixels, D representation
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+from astropy.table import Table
 
+from galclr_utils import audit, colours, comparison, plates, shifts
 from galclr_utils.checks import number
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.encoders import Encoder, load_encoder
 from galclr_utils.pretrain import pretrain
-from galclr_utils.provenance import read_json
+from galclr_utils.probes import decorrelate, probe
+from galclr_utils.provenance import read_json, run_record
+from galclr_utils.studies import write_study
+from galclr_utils.trained import orientations_of
 from galclr_utils.transforms import GalaxyViews
 
 
@@ -67,7 +72,7 @@ def pretrain_arms(
     seed: int = 0,
     precision: str = "auto",
 ) -> dict[str, Encoder]:
-    """Pretrain briefly, in colour and without, in all else as a run was pretrained.
+    """Pretrain in colour and without, in all else as a run was pretrained.
 
     Args:
         run: the run's folder, with ``pretrain/``; ``audit/colour`` and ``audit/luminance`` are
@@ -93,3 +98,69 @@ def pretrain_arms(
         pretrain(folder, views, **trained["settings"] | own)
         encoders[f"{name} arm"] = load_encoder(folder / "pretrain" / "encoder.pt")
     return encoders
+
+
+def judge_arms(
+    galaxies: GalaxySet,
+    encoders: dict[str, Encoder],
+    learn,
+    judged,
+    n_labels: int,
+    n_draws: int,
+    orientations: int = 8,
+) -> dict[str, Table]:
+    """Compare what arms know of type: a fully connected probe on each, with the same labels.
+
+    Args:
+        galaxies: the data set, with colours in its catalogue or in its stamps.
+        encoders: of `pretrain_arms`.
+        learn, judged: labelled rows to learn from and to be judged.
+        n_labels, n_draws: budget of a probe, drawn from ``learn``; label draws.
+        orientations: of the mean that is h.
+    Returns:
+        ``arms``: accuracy by group, of all and of each type with each colour: group, method, mean,
+        low, high, n_seeds, n_runs, n_galaxies. ``gap``: the paired difference of the first arm and
+        the second in balanced accuracy, one row of `comparison.compare`.
+    """
+    rows, first, methods = np.concatenate([learn, judged]), np.arange(len(learn)), {}
+    for name, encoder in encoders.items():
+        stamps = galaxies.images[rows]
+        h = encoder.embed(
+            grey(stamps) if encoder.n_bands == 1 else stamps, orientations=orientations
+        )
+        methods[name] = probe(decorrelate(h, first), "fully connected")
+    shown = {"as observed": np.asarray(galaxies.images[judged], np.float32)}
+    pair = shifts.versions(galaxies, learn, judged, shown)
+    scores = comparison.score_methods(methods, pair, [n_labels], n_draws)
+    (values, _), labels = colours.colour(galaxies), galaxies.labels
+    known = galaxies.labelled("train")
+    border = audit.colour_border(values[known], labels[known])
+    groups = {"all": np.ones(len(judged), bool)}
+    groups |= audit.colour_groups(values[judged], labels[judged], border)
+    gap = comparison.compare(scores, *methods, n_labels)
+    return {"arms": audit.score_groups(scores, list(methods), groups), "gap": Table([gap])}
+
+
+def store_arms(
+    folder: Path, run: Path, epochs: int, n_labels: int = 1000, n_draws: int = 5
+) -> Path:
+    """Pretrain both arms on all training galaxies of a run, judge them, and store the tables.
+
+    Args:
+        folder: of the study, such as ``book/studies/arms``.
+        run: a run that was pretrained; its settings are those of the arms.
+        epochs, n_labels, n_draws: of `pretrain_arms` and `judge_arms`.
+    Returns:
+        The folder, which :func:`galclr_utils.studies.read_study` reads.
+    """
+    galaxies = GalaxySet.load(Path(run) / "dataset")
+    encoders = pretrain_arms(Path(run), galaxies, epochs, 0)
+    learn, judged = galaxies.labelled_train_test()
+    n = min(n_labels, len(learn))
+    tables = judge_arms(galaxies, encoders, learn, judged, n, n_draws, orientations_of(Path(run)))
+    caption = (
+        f"{plates.source_tag(galaxies.card)} Two pretrainings of {epochs} epochs on "
+        f"{len(galaxies.indices('train')):,} galaxies; {n} labels in {n_draws} draws, "
+        f"{len(judged)} test galaxies."
+    )
+    return write_study(Path(folder), tables, {"caption": caption} | run_record(seed=0))

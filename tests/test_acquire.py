@@ -266,6 +266,7 @@ def test_ctrl_c_is_answered_with_how_to_go_on(server, tmp_path, capsys):
     assert run(server, tmp_path) == 0 and server.count("hips2fits") < 3 * N + 12
 
 
+@pytest.mark.slow
 @needs_signals
 @pytest.mark.parametrize("way", sdss.WAYS)
 def test_killed_at_random_moments_it_ends_as_if_undisturbed(server, tmp_path, way):

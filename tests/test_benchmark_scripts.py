@@ -79,6 +79,7 @@ def test_only_umap_may_grow_faster_than_the_set():
     ]
 
 
+@pytest.mark.slow
 def test_growth_writes_what_the_book_reads(tmp_path, monkeypatch):
     monkeypatch.setattr(atlas, "umap_map", lambda h: np.zeros((len(h), 2)))  # minutes to compile
     out, work = tmp_path / "out", tmp_path / "work"
@@ -98,6 +99,7 @@ def test_growth_writes_what_the_book_reads(tmp_path, monkeypatch):
         timings.load(out, "growth")
 
 
+@pytest.mark.slow
 def test_an_interrupted_growth_repeats_nothing(tmp_path, monkeypatch):
     asked = []
 
@@ -121,6 +123,7 @@ def test_an_interrupted_growth_repeats_nothing(tmp_path, monkeypatch):
     assert len(asked) > n_asked + 10, "a finished measurement is measured anew when asked for"
 
 
+@pytest.mark.slow
 def test_a_stage_in_a_process_of_its_own(run):
     found = growth.measure("open", run, 384, quick=True)
     assert found["seconds"] > 0 and found["peak_gb"] > 0.05
@@ -161,6 +164,7 @@ def test_without_bfloat16_nothing_is_measured(tmp_path, monkeypatch, capsys):
     assert "not run" in capsys.readouterr().out and not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_precision_writes_what_the_book_reads(tmp_path, monkeypatch):
     from galclr_utils import device
 
@@ -220,6 +224,7 @@ def test_resnet18_does_as_much_work_as_counted_by_hand():
     assert parts.fractions(10.0, work, {"error": "no machine"}) == {}
 
 
+@pytest.mark.slow
 def test_the_poster_runs_and_a_failing_part_costs_only_itself(tmp_path, monkeypatch):
     done = []
 
@@ -264,6 +269,7 @@ def test_without_a_gpu_the_poster_writes_nothing(tmp_path, monkeypatch, capsys):
     assert "no GPU" in capsys.readouterr().out and not out.exists()
 
 
+@pytest.mark.slow
 def test_a_part_apart_that_works_hangs_or_dies(tmp_path, monkeypatch):
     (tmp_path / "benchmark.json").write_text("{}")
     assert poster.run_apart("machine", tmp_path, True, 120)["gemm_flop_per_s"] > 0

@@ -226,6 +226,7 @@ def needs(name: str) -> bool:
     return "kornia" in name or (("bf16" in name or "tuned" in name) and not has_bfloat16())
 
 
+@pytest.mark.slow
 def test_speed_writes_every_group_and_every_ratio(measured):
     out, rows, record, _ = measured
     assert tuple(rows[0]) == rounds.COLUMNS
@@ -240,6 +241,7 @@ def test_speed_writes_every_group_and_every_ratio(measured):
     assert (out / "speed.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_speed_is_what_the_book_reads(measured):
     out, *_ = measured
     speed_ = timings.load(out, "speed", quick=True)
@@ -251,6 +253,7 @@ def test_speed_is_what_the_book_reads(measured):
         timings.load(out, "speed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, one, other",
     [
@@ -272,6 +275,7 @@ def test_speed_ratios_are_of_the_rows_they_name(measured, name, one, other):
     assert found["high"] <= 1.001 * high / low_other
 
 
+@pytest.mark.slow
 def test_speed_overhead_is_the_difference_of_its_rows(measured):
     _, rows, record, _ = measured
     low, high = {}, {}
@@ -283,6 +287,7 @@ def test_speed_overhead_is_the_difference_of_its_rows(measured):
     assert found["high"] <= high["loop"] - low["plain step"] + 1e-9
 
 
+@pytest.mark.slow
 def test_speed_says_how_to_install_what_is_left_out(measured):
     *_, said = measured
     (line,) = [line for line in said if line.startswith("augmentation, kornia:")]

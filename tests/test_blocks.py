@@ -107,6 +107,7 @@ def children(pid):
         return []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux to look")
 def test_killed_at_any_moment_and_started_again_it_is_the_same_set(tmp_path):
     """SIGKILL cannot be caught: nothing is tidied up, by anybody."""

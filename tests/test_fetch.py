@@ -266,6 +266,7 @@ def test_the_session_says_who_it_is_and_keeps_no_cookies():
     assert "Cookie" not in request.headers and request.headers["Accept-Encoding"] == "identity"
 
 
+@pytest.mark.slow
 @needs_signals
 def test_killed_at_20_random_moments_it_ends_as_if_undisturbed(server, tmp_path):
     jobs, folder = put(server, 160), tmp_path / "killed"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from galclr_utils import GalaxySet
+from galclr_utils import GalaxySet, workers
 from galclr_utils.curves import TAUGHT
 from galclr_utils.encoders import Encoder
 from galclr_utils.lineup import Lineup, kind_of
@@ -71,7 +71,8 @@ def test_the_student_takes_half_the_steps_and_the_three_never_share_a_name(galax
     assert len({text[0] for text in lineup.inputs.values()}) == 3
 
 
-def test_a_second_asking_finds_the_runs(galaxies, tmp_path):
+def test_a_second_asking_finds_the_runs(galaxies, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "default_workers", lambda: 1)  # calls are counted here
     lineup, calls = Lineup([0, 1]), []
 
     def method(train, y_train, test, seed, draw):

@@ -168,6 +168,7 @@ orientations: 1
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "kills"), [("simclr", 2), ("moco", 1)])
 def test_a_run_that_is_killed_ends_as_one_that_is_not(run, views, method, kills, tmp_path):
     profile, checkpoint = tmp_path / "mine.yml", run / "pretrain" / "checkpoint.pt"
@@ -246,6 +247,7 @@ def test_several_devices_in_one_process_are_refused_with_the_command(run, views)
     assert found["key"] == first["key"], "what several have done is found by one"
 
 
+@pytest.mark.slow
 def test_two_processes_pretrain_and_embed_what_a_notebook_then_finds(run, views, tmp_path):
     profile = tmp_path / "mine.yml"
     profile.write_text(PROFILE.replace("epochs: 10", "epochs: 2") + "devices: 2\n")

@@ -199,3 +199,16 @@ def test_labels_do_not_travel_and_the_encoder_does_from_the_sky_to_the_simulatio
     carried = score["SimCLR, simulated", "pictures"]
     assert carried < min(score[b, "pictures"] for b in blind) + 0.005
     assert score["SimCLR, pictures", "pictures"] > carried + 0.03
+
+
+def test_in_colour_the_shortcut_is_taken_and_without_it_the_exceptions_are_found():
+    tables, about = studies.read_study(studies.study_path("book/studies", "arms"))
+    assert "SIMULATED" in about["caption"]
+    (gap,) = tables["gap"]
+    assert gap["a"] == "colour arm" and 0 < gap["low"] and 0.015 < gap["mean"] < 0.025
+    right = {(row["group"], row["method"]): row["mean"] for row in tables["arms"]}
+    interval = {(row["group"], row["method"]): (row["low"], row["high"]) for row in tables["arms"]}
+    assert right["blue early", "colour arm"] < 0.6 and right["blue early", "luminance arm"] > 0.74
+    gain = right["red late", "luminance arm"] - right["red late", "colour arm"]
+    assert gain == pytest.approx(0.08, abs=0.005)
+    assert interval["blue early", "luminance arm"][0] > interval["blue early", "colour arm"][1]

@@ -176,6 +176,7 @@ def joined(galaxies, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["simclr", "moco"])
 def test_two_processes_have_the_loss_and_gradients_of_one_with_the_joined_batch(joined, method):
     paths = [joined / f"{method}-{n}.pt" for n in ("1-0", "2-0", "2-1")]
