@@ -26,7 +26,7 @@
 #
 # **You need** {ref}`ch-probes`.
 #
-# **In:** `dataset/`, `pretrain/`, `embedding/`, `probes/`. **Out:** `audit/` (two small pretrainings), figures.
+# **In:** `dataset/`, `pretrain/`, `embedding/`, `probes/`. **Out:** figures; `audit/`, where arms are pretrained.
 #
 # ```{include} ../book/_generated/time_07_audit.md
 # ```
@@ -272,7 +272,11 @@ if short := arms.pretrain_arms(run, galaxies, arm_epochs, arm_galaxies, seed, pr
     print(f"pretrained for this build, for {arm_epochs} epochs")
 elif study:
     compared, record = read_study(study)
-    print(f"Not computed in this build: a study of {record['time'][:10]}. {record['caption']}")
+    print(f"Not computed in this build: a study of {record['time'][:10]}.")
+    print("\n".join(record["caption"].split("; ")))
+
+# %% [markdown]
+# The accuracy of a fully connected probe on each, among all test galaxies and by type and colour:
 
 # %%
 if compared:
