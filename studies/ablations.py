@@ -1,8 +1,8 @@
 """Change one thing at a time, pretrain, and judge the space: what helps, and what does not.
 
-    python studies/ablations.py --run runs/small --name simulated
-    python studies/ablations.py --run runs/small --name simulated --list
-    python studies/ablations.py --run runs/small --name simulated --only temperature zoom --seeds 3
+    python studies/ablations.py --run runs/labels --name simulated
+    python studies/ablations.py --run runs/labels --name simulated --list
+    python studies/ablations.py --run runs/labels --name simulated --only temperature zoom --seeds 3
 
 Nobody's test galaxies are touched. Of the labelled training and validation galaxies some are set
 aside, the same for all variants: they are judged, and no network has seen them. Of the others up to
