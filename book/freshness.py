@@ -24,6 +24,7 @@ NOT_READ = (
     "figures/",
     "embedding/umap.csv",
     "labels/",
+    "bought/",
     ".journal/",
     "audit/",
     "morphology/",

@@ -144,19 +144,53 @@ def bought_by(strategy: str, features, galaxies: GalaxySet) -> Method:
     """Return the method that buys its own labels, and trains logistic regression on them.
 
     For `comparison.score_methods`: of the labels that are drawn there only the *number* is used.
-    (Where all that was bought for it is of one class, a few more are bought: see `buy`.)
+    (Where all that was bought for it is of one class, a few more are bought: see `buy`.) The
+    exception is ``stratified``, which takes the draw as it is, and which nobody could buy.
+
+    The shares of the types among bought galaxies say nothing of the sample: uncertain ones are
+    half and half whatever it holds. So the line is drawn as if both types were equally common, from
+    the share of late types that the classifier itself expects among all training galaxies
+    (`equal_by_expectation`).
 
     Args:
-        strategy: of `buy`.
+        strategy: of `buy`, or ``stratified``.
         features: (N, D) of all galaxies of the set; or pretraining seed -> (N, D).
         galaxies: the set; on offer are those of ``train`` that have a label.
     """
-    choice("strategy", strategy, STRATEGIES)
+    choice("strategy", strategy, (*STRATEGIES, "stratified"))
 
     def fit(train, y_train, test, seed, draw):
         x = features[seed] if isinstance(features, Mapping) else features
-        offered, own_seed = galaxies.labelled("train"), fit_seed(seed, draw)
-        bought = offered[buy(strategy, x[offered], galaxies.labels[offered], len(train), own_seed)]
-        return fit_probe("logistic", x[bought], galaxies.labels[bought], x[test], own_seed)
+        bought, own_seed = np.asarray(train), fit_seed(seed, draw)
+        if strategy != "stratified":
+            offered = galaxies.labelled("train")
+            bought = buy(strategy, x[offered], galaxies.labels[offered], len(train), own_seed)
+            bought = offered[bought]
+        everyone = galaxies.indices("train")
+        asked = x[np.concatenate([everyone, test])]
+        p_late = fit_probe("logistic", x[bought], galaxies.labels[bought], asked, own_seed)
+        return equal_by_expectation(p_late[len(everyone) :], p_late[: len(everyone)])
 
     return fit
+
+
+def equal_by_expectation(p_late, of_sample) -> np.ndarray:
+    """Return probabilities as if early and late types were equally common, without any label.
+
+    The mean probability of a sample is the share of late types that the classifier expects there.
+    It holds for galaxies that were chosen by their features too, where the share of the labels
+    does not: what was chosen tells of p(features), not of p(late | features). Dividing the odds by
+    the odds of that share moves the line (as in Saerens et al. 2002, eq. 2.4), and leaves the order
+    of the galaxies.
+
+    Args:
+        p_late: (T,) in [0, 1]. of_sample: (N,), of the same classifier for galaxies of the sample.
+    Returns:
+        float32 (T,).
+
+    >>> equal_by_expectation([0.1, 0.2, 0.9], of_sample=[0.1, 0.3]).round(2)
+    array([0.31, 0.5 , 0.97], dtype=float32)
+    """
+    p = np.asarray(p_late, np.float64)
+    share = np.clip(np.mean(of_sample, dtype=np.float64), 1e-6, 1 - 1e-6)
+    return (p / (p + (1 - p) * share / (1 - share))).astype(np.float32)

@@ -26,8 +26,8 @@
 #
 # **You need** {ref}`ch-probes`.
 #
-# **In:** `dataset/`, `pretrain/`, `embedding/`, `probes/`; a stored study, where there is one. **Out:**
-# `labels/`.
+# **In:** `dataset/`, `pretrain/`, `embedding/`, `probes/`; stored studies, where there are any. **Out:**
+# `labels/`, `bought/`.
 #
 # ```{include} ../book/_generated/time_06_labels.md
 # ```
@@ -58,6 +58,7 @@ purchase_budgets: list = [20, 50, 100, 200]  # labels that are bought in differe
 studies_dir: str = "book/studies"  # where stored studies lie
 label_study: str = "labels"  # the stored study of this chapter
 real_study: str = "labels_real"  # a second one, of real galaxies
+bought_study: str = "bought_real"  # and one of labels that were bought, of real galaxies
 resume: bool = True  # take up an interrupted run, keep a finished one
 supervised_epochs: int = 15  # passes of the supervised CNN over its labels
 supervised_steps: int = 200  # and at least so many batches
@@ -526,26 +527,28 @@ plates.show(judged) if both else print("nothing to be judged")
 # A buyer does not know the classes. If the first galaxies are all of one type, there is no classifier to be
 # trained, and he has to buy on until the other turns up: he may then see a few labels more than the table
 # says. What each pays for is the label of a galaxy; what is measured is a logistic probe that learned from what
-# he bought, on the same test galaxies. The line stays at one half here, as the probe draws it: the shares of the
-# types among bought galaxies are a part of what was bought. So *stratified* stands lower here than the same
-# probe in the tables above, if the new line had helped it.
+# he bought, on the same test galaxies.
+#
+# Where does he draw the line? The shares of the types among bought galaxies will not do: uncertain ones are half
+# and half, whatever the sample holds. But what was chosen *by its features* does not bend the probability of a
+# type *given* the features. So the probe's mean probability over all training galaxies, most of them without a
+# label, is its own estimate of the share of late types, and the odds are divided by the odds of that share. All
+# strategies are treated so, *stratified* too.
 
 # %%
 x = level[name]
 code, market = code_key(choosing, probes), Lineup(seeds)
 made = {s: f"{digest(x[s])} {code}" for s in seeds}
-for strategy in choosing.STRATEGIES:
+for strategy in (*choosing.STRATEGIES, "stratified"):
     buyer = choosing.bought_by(strategy, x, galaxies)
     market.add(strategy, buyer, n_label_draws, {s: f"{strategy} {made[s]}" for s in seeds})
-stratified = {s: f"stratified {made[s]}" for s in seeds}
-market.add("stratified", probe(x, "logistic"), n_label_draws, stratified)
 sold = market.score(galaxies, purchases, journal)
 of_buyers = comparison.summary(sold)
 plates.show(comparison.grid(of_buyers))
 
 # %% [markdown]
-# A bought set may be lopsided, and a classifier that learned from it then leans to one type. The AUC forgives
-# that, so it tells whether a strategy shows the classifier more, or only spares it the lopsidedness:
+# A line can be drawn badly. The AUC does not depend on it, so it tells whether a strategy shows the classifier
+# more, or only helps it to draw the line:
 
 # %%
 areas(of_buyers)
@@ -567,9 +570,24 @@ draw(bought, galaxies.card, "fig-buying").save(run)
 # **What to see.** With few labels the luck of the draw is large, and there a strategy that covers the space has
 # most to win. Uncertain galaxies lie near the border between the types. There the labels themselves are least
 # reliable ({ref}`ch-data`), and one may fear that a handful of borderline cases does not show a classifier where
-# the types *are*. Do the points bear that out? Which are undecided? Then look at the AUC: a strategy that gains
-# in balanced accuracy, and not there, has mostly bought a better mix of types.
+# the types *are*. Do the points bear that out, and with how many labels? Which are undecided? Then look at the
+# AUC: a strategy that gains in balanced accuracy, and not there, has mostly drawn a better line.
 #
+# What is a chosen label worth? The label saving answers that too, with *random* as the reference:
+
+# %%
+choosy = [s for s in choosing.STRATEGIES if s != "random"]
+worth = vstack([saving.saving_curve(sold, s, "random") for s in choosy])
+efficiency.savings(worth, galaxies.card, "fig-buying-saving").save(run)
+
+# %%
+of_market = {"runs": sold.table, "summary": of_buyers, "differences": Table(bought)}
+about = {"card": studies.public_card(galaxies.card), "n_test": len(test), "seeds": seeds}
+about |= {"settings": settings, "provenance": run_record(seed)}
+_ = studies.write_study(run / "bought", of_market | {"saving": worth}, about)
+print(f"{len(sold.table)} runs in bought/runs.csv")
+
+# %% [markdown]
 # ## Real galaxies
 
 # %%
@@ -610,6 +628,30 @@ plates.show(laid) if untaught else print("no stored study of real galaxies")
 # %% [markdown]
 # **How to read it.** Simulated galaxies have the diversity that was put into them, and no more. Where real ones
 # were measured too, compare the *saving*, not the scores: labels of another origin have another ceiling.
+#
+# ### Which real labels to buy
+#
+# With more labels, and with more pretrainings, than are affordable in a short build:
+
+# %%
+market_real, about_market = stored(bought_study)
+card, told = about_market["card"], {"origin": origin((market_real, about_market))}
+print(f"{bought_study}: {told['origin']}")
+areas(market_real["summary"]) if market_real else None
+
+# %%
+draw, rows = efficiency.differences_by_budget, [dict(r) for r in market_real.get("differences", [])]
+plate = rows and draw(rows, card, "fig-real-buying", **told)
+plate.save(run) if plate else print("no stored study of bought labels")
+
+# %%
+draw = efficiency.savings
+plate = market_real and draw(market_real["saving"], card, "fig-real-buying-saving", **told)
+plate.save(run) if plate else print("no stored study of bought labels")
+
+# %% [markdown]
+# **What to see.** From how many labels on does it pay to ask for the uncertain ones? A classifier must know
+# something before it can know where it is in doubt.
 #
 # ## Limits
 #
@@ -716,7 +758,9 @@ def mixed(rows, y, asked, seed, draw):
     p_late = probes.fit_probe("logistic", offered[bought], labels[bought], offered, own)
     order = [k for k in np.argsort(abs(p_late - 0.5)) if k not in set(bought)]
     bought = np.append(bought, order[: len(rows) - len(bought)]).astype(int)
-    return probes.fit_probe("logistic", offered[bought], labels[bought], x[seed][asked], own)
+    both = x[seed][np.concatenate([learn, asked])]
+    p_late = probes.fit_probe("logistic", offered[bought], labels[bought], both, own)
+    return choosing.equal_by_expectation(p_late[len(learn) :], p_late[: len(learn)])
 
 
 n = purchases[len(purchases) // 2]

@@ -75,14 +75,54 @@ def test_where_one_class_was_bought_one_buys_on(strategy):
         choosing.buy(strategy, h, np.zeros(200, int), 5)
 
 
+def set_of(labels, split):
+    catalog = Table({"id": np.arange(len(labels)).astype(str), "label": labels, "split": split})
+    card = {"units": "display", "bands": ["g", "r", "i"]}
+    return GalaxySet(np.zeros((len(labels), 3, 4, 4), "f2"), catalog, card)
+
+
 def test_a_buyer_competes_with_the_same_number_of_labels(offer):
     h, labels = offer
-    split = np.repeat(["train", "test"], [300, 100])
-    catalog = Table({"id": np.arange(400).astype(str), "label": labels, "split": split})
-    card = {"units": "display", "bands": ["g", "r", "i"]}
-    galaxies = GalaxySet(np.zeros((400, 3, 4, 4), "f2"), catalog, card)
+    galaxies = set_of(labels, np.repeat(["train", "test"], [300, 100]))
     methods = {s: choosing.bought_by(s, {0: h}, galaxies) for s in choosing.STRATEGIES}
     scores = comparison.score_methods(methods, galaxies, [40], n_draws=2)
     assert scores.table["balanced_accuracy"].min() > 0.85
     with pytest.raises(ValueError, match="strategy: got 'best'"):
         choosing.bought_by("best", h, galaxies)
+
+
+def test_the_line_lies_right_though_the_bought_shares_are_wrong():
+    """Late types are rare; half of the uncertain ones are late. Both types must fare alike.
+
+    With the shares of what was bought, late types would be found a quarter less often than early
+    ones.
+    """
+    random = np.random.default_rng(4)
+    labels = (random.random(6000) < 0.15).astype(int)
+    h = random.normal(size=(6000, 4)) + 1.2 * labels[:, None]
+    galaxies = set_of(labels, np.repeat(["train", "test"], 3000))
+    train, test = galaxies.indices("train"), galaxies.indices("test")
+    seed = choosing.fit_seed(0, 0)
+    bought = choosing.buy("uncertain", h[train], labels[train], 300, seed)
+    share = labels[train][bought].mean()
+    assert share > 0.35, "the shares of what was bought are wrong"
+    p_late = choosing.bought_by("uncertain", h, galaxies)(train[:300], None, test, 0, 0)
+    plain = choosing.fit_probe("logistic", h[train][bought], labels[train][bought], h[test], seed)
+    early, late = labels[test] == 0, labels[test] == 1
+    assert abs(np.mean(p_late[late] > 0.5) - np.mean(p_late[early] <= 0.5)) < 0.1
+    assert np.mean(plain[late] > share) - np.mean(plain[early] <= share) < -0.15
+
+
+def test_the_line_is_drawn_without_labels_and_the_order_stays(offer):
+    h, labels = offer
+    split = np.repeat(["train", "test"], [300, 100])
+    hidden = labels.copy()
+    hidden[np.flatnonzero(split == "train")[50:]] = -1
+    galaxies, test = set_of(hidden, split), np.arange(300, 400)
+    taken = np.arange(50)
+    p_late = choosing.bought_by("stratified", h, galaxies)(taken, None, test, 0, 0)
+    plain = choosing.fit_probe("logistic", h[taken], labels[taken], h, choosing.fit_seed(0, 0))
+    share = plain[:300].mean()  # of galaxies without a label, too
+    odds = plain[test] / (1 - plain[test]) * (1 - share) / share
+    assert np.allclose(p_late, odds / (1 + odds), atol=1e-4)
+    assert np.array_equal(np.argsort(p_late), np.argsort(plain[test]))
