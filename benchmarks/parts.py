@@ -384,7 +384,7 @@ def part_stock(run: Path, quick: bool, state: dict, encoder: str) -> dict:
 
 def part_quality(run: Path, quick: bool, state: dict) -> dict:
     """Pretrain cnn4 for the minutes that are left, embed, and probe beside the controls."""
-    from galclr_utils import baselines, comparison
+    from galclr_utils import baselines, comparison, score_table, scoring
     from galclr_utils.embedding import embed
     from galclr_utils.encoders import load_encoder
     from galclr_utils.pretrain import pretrain
@@ -416,8 +416,8 @@ def part_quality(run: Path, quick: bool, state: dict) -> dict:
             methods[f"{name} + {kind}"] = probe(level, kind)
         methods[f"{name} + kNN"] = probe(space, "knn")
     budgets = [50, 100] if quick else [100, 1000, 10_000]
-    scores = comparison.score_methods(methods, galaxies, budgets, 2 if quick else 3)
-    comparison.save_scores(run / PART, scores)
+    scores = scoring.score_methods(methods, galaxies, budgets, 2 if quick else 3)
+    score_table.save_scores(run / PART, scores)
     names = ("balanced_accuracy", "balanced_accuracy_low", "balanced_accuracy_high", "accuracy")
     table = [
         {name: row[name].item() if hasattr(row[name], "item") else row[name] for name in columns}

@@ -31,7 +31,7 @@ QUICK = {"n_galaxies": 200, "batch_size": 64, "epochs": 1, "seeds": 2, "draws": 
 QUICK |= {"labels": (40, 0), "orientations": 1}
 INTERVALS = (
     "95% intervals by hierarchical bootstrap over pretraining seeds, label draws and validation "
-    "galaxies (metrics.interval, metrics.paired_difference)"
+    "galaxies (intervals.interval, intervals.paired_difference)"
 )
 
 
@@ -66,7 +66,7 @@ below)'
 def judged_by_validation(galaxies):
     """Return the set with the validation galaxies in the place of the test galaxies.
 
-    So `comparison.score_methods` judges on validation galaxies, and test galaxies stay unseen.
+    So `scoring.score_methods` judges on validation galaxies, and test galaxies stay unseen.
     """
     swapped = copy.copy(galaxies)
     swapped.catalog = galaxies.catalog.copy()
@@ -77,7 +77,7 @@ def judged_by_validation(galaxies):
 
 def run_one(run: Path, galaxies, views, precision: str, seed: int, plan: dict) -> list[dict]:
     """Pretrain, embed and probe once; keep the probes' answers and return the rows."""
-    from galclr_utils import comparison, metrics
+    from galclr_utils import metrics, score_table, scoring
     from galclr_utils.embedding import embed
     from galclr_utils.pretrain import pretrain
     from galclr_utils.probes import decorrelate, probe
@@ -94,8 +94,8 @@ def run_one(run: Path, galaxies, views, precision: str, seed: int, plan: dict) -
     level = decorrelate(h, galaxies.indices("train"))
     methods = {kind: probe(level, kind) for kind in PROBES}
     judged = judged_by_validation(galaxies)
-    scores = comparison.score_methods(methods, judged, plan["labels"], plan["draws"], [seed])
-    comparison.save_scores(run / "scored" / part, scores)
+    scores = scoring.score_methods(methods, judged, plan["labels"], plan["draws"], [seed])
+    score_table.save_scores(run / "scored" / part, scores)
     rows = []
     for n_labels in dict.fromkeys(scores.table["n_labels"].tolist()):
         for kind in PROBES:
@@ -114,10 +114,10 @@ def paired(run: Path, seeds) -> tuple[list[dict], list[dict]]:
         The paired differences bf16 minus fp32 of the balanced accuracy (n_labels, probe, mean, low,
         high), and the cases for `decide`.
     """
-    from galclr_utils import comparison, metrics
+    from galclr_utils import intervals, score_table
 
     runs = {
-        p: [comparison.load_scores(run / "scored" / f"{p}-{s}") for s in seeds] for p in PRECISIONS
+        p: [score_table.load_scores(run / "scored" / f"{p}-{s}") for s in seeds] for p in PRECISIONS
     }
     joined = {}
     for precision, scores in runs.items():
@@ -138,10 +138,10 @@ def paired(run: Path, seeds) -> tuple[list[dict], list[dict]]:
                 raise ValueError(f"{case}: the precisions have other seeds or draws")
             layout = tuple(zip(*layouts[0], strict=True))
             p32, p16 = plain.p_late[rows[0]], fast.p_late[rows[1]]
-            found = metrics.paired_difference(plain.label, p16, p32, *layout)
+            found = intervals.paired_difference(plain.label, p16, p32, *layout)
             differences.append(case | {name: found[name] for name in ("mean", "low", "high")})
             ends = {
-                name: metrics.interval(plain.label, p, *layout)
+                name: intervals.interval(plain.label, p, *layout)
                 for name, p in (("fp32", p32), ("bf16", p16))
             }
             cases.append(case | ends)

@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 from stored import tell
 from words import BADGE, VERDICTS, listed, minutes, rival, signed, table, unbroken, verdict
 
-from galclr_utils import comparison, reports, timings
+from galclr_utils import comparison, reports, score_table, timings
 from galclr_utils.provenance import read_json
 
 
@@ -199,7 +199,7 @@ def results(run: Run) -> str:
     """Return the table of all methods, balanced accuracy first, and the paired comparisons."""
     if not (run.folder / "probes").exists():
         return ""
-    scores, pairs = comparison.load_scores(run.folder), comparisons(run)
+    scores, pairs = score_table.load_scores(run.folder), comparisons(run)
     found = comparison.summary(scores)
     parts = [f"{judges(run, scores)}; in brackets 95% intervals. {pretrainings(pairs)}".strip()]
     for score in ("balanced_accuracy", "accuracy"):
@@ -220,7 +220,7 @@ def headline(run: Run) -> str:
     """
     if not (pairs := comparisons(run)):
         return ""
-    scores, hero = comparison.load_scores(run.folder), pairs[0]["a"]
+    scores, hero = score_table.load_scores(run.folder), pairs[0]["a"]
     grid = comparison.grid(comparison.summary(scores))
     own = grid[grid["method"] == hero][0]
     told = [f"On {judges(run, scores)}, **{hero}** reaches these balanced accuracies:"]
@@ -280,7 +280,7 @@ def listing(path: Path, language: str = "bash") -> str:
     return f"```{language}\n{path.read_text()}```" if path.exists() else ""
 
 
-def judges(run: Run, scores: comparison.Scores) -> str:
+def judges(run: Run, scores: score_table.Scores) -> str:
     """Say on how many galaxies of which kind the methods were judged."""
     n, facts = len(scores.label), card(run)
     if facts.get("simulated"):

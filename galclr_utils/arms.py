@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from galclr_utils import audit, colours, comparison, plates, shifts
+from galclr_utils import audit, colours, comparison, plates, scoring, shifts
 from galclr_utils.checks import number
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.encoders import Encoder, load_encoder
@@ -131,7 +131,7 @@ def judge_arms(
         methods[name] = probe(decorrelate(h, first), "fully connected")
     shown = {"as observed": np.asarray(galaxies.images[judged], np.float32)}
     pair = shifts.versions(galaxies, learn, judged, shown)
-    scores = comparison.score_methods(methods, pair, [n_labels], n_draws)
+    scores = scoring.score_methods(methods, pair, [n_labels], n_draws)
     (values, _), labels = colours.colour(galaxies), galaxies.labels
     known = galaxies.labelled("train")
     border = audit.colour_border(values[known], labels[known])

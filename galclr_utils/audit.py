@@ -14,9 +14,9 @@ from itertools import pairwise
 import numpy as np
 from astropy.table import Table
 
-from galclr_utils import metrics
+from galclr_utils import intervals
 from galclr_utils.checks import number
-from galclr_utils.comparison import Scores
+from galclr_utils.score_table import Scores
 
 ENOUGH = 20  # galaxies in a bin
 
@@ -124,7 +124,7 @@ def score_of(
         counts = {"n_seeds": len(set(seeds)), "n_runs": len(runs), "n_galaxies": 0}
         return dict.fromkeys(("mean", "low", "high"), np.nan) | counts
     labels = np.asarray(scores.label if truth is None else truth)[keep]
-    return metrics.interval(labels, scores.p_late[runs][:, keep], seeds, draws, score)
+    return intervals.interval(labels, scores.p_late[runs][:, keep], seeds, draws, score)
 
 
 def score_groups(scores: Scores, methods, groups: dict, score: str = "accuracy") -> Table:
@@ -188,13 +188,13 @@ def against_truth(scores: Scores, truth) -> Table:
         runs = scores.runs(method, 0)
         layout = [np.asarray(scores.table[name])[runs] for name in ("seed", "draw")]
         curves = {
-            name: metrics.bootstrap(judge, scores.p_late[runs], *layout)["accuracy"]
+            name: intervals.bootstrap(judge, scores.p_late[runs], *layout)["accuracy"]
             for name, judge in {"labels": scores.label, "truth": truth}.items()
         }
         row = {"method": method, "n_labels": int(scores.table["n_labels"][runs[0]])}
         row |= {"n_seeds": len(set(layout[0])), "n_runs": len(runs)}
         for name, curve in (curves | {"gain": curves["truth"] - curves["labels"]}).items():
-            found = metrics.central_95(curve)
+            found = intervals.central_95(curve)
             row |= {name: found["mean"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
         rows.append(row)
     return Table(rows)

@@ -12,7 +12,7 @@ import numpy as np
 from astropy.table import Table
 from scipy.optimize import minimize_scalar
 
-from galclr_utils import metrics
+from galclr_utils import intervals, metrics
 from galclr_utils.checks import number
 from galclr_utils.probes import Method, fit_seed
 
@@ -111,20 +111,20 @@ def calibration(labels, p_late, seeds, draws, n_resamples: int = 1000) -> dict:
         n_resamples: B, of the interval.
     Returns:
         ece, ece_chance (means over the runs; see `metrics.scores`); brier, brier_low, brier_high
-        (95% interval over seeds, draws and galaxies, as `metrics.bootstrap`); log_loss.
+        (95% interval over seeds, draws and galaxies, as `intervals.bootstrap`); log_loss.
     """
     labels, p = np.asarray(labels), np.asarray(p_late, np.float64)
     random = np.random.default_rng(0)
     imagined = [(np.int8(random.random(p.shape[1]) < own), own) for own in p for _ in range(20)]
     squares = (p - labels) ** 2
-    curve = metrics.resample(
+    curve = intervals.resample(
         lambda weight: {"brier": squares @ weight.T / weight.sum(axis=1)},
         seeds,
         draws,
         len(labels),
         n_resamples,
     )
-    found = metrics.central_95(curve["brier"])
+    found = intervals.central_95(curve["brier"])
     likely = np.where(labels == 1, p, 1 - p).clip(EDGE)
     return {
         "ece": float(np.mean([metrics.scores(labels, own)["ece"] for own in p])),
@@ -219,5 +219,5 @@ def area_covered(labels, p_late, seeds, draws, n_resamples: int = 300) -> dict:
             found[run] = (own * accuracy).sum(axis=1) / seen[:, -1]
         return {"area": found}
 
-    curve = metrics.resample(areas, seeds, draws, p.shape[1], n_resamples)
-    return metrics.central_95(curve["area"])
+    curve = intervals.resample(areas, seeds, draws, p.shape[1], n_resamples)
+    return intervals.central_95(curve["area"])

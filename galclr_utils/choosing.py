@@ -143,7 +143,7 @@ def _until_both(bought, labels, random) -> np.ndarray:
 def bought_by(strategy: str, features, galaxies: GalaxySet) -> Method:
     """Return the method that buys its own labels, and trains logistic regression on them.
 
-    For `comparison.score_methods`: of the labels that are drawn there only the *number* is used.
+    For `scoring.score_methods`: of the labels that are drawn there only the *number* is used.
     (Where all that was bought for it is of one class, a few more are bought: see `buy`.) The
     exception is ``stratified``, which takes the draw as it is, and which nobody could buy.
 

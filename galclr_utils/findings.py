@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from galclr_utils.dataset import GalaxySet
-from galclr_utils.metrics import central_95
+from galclr_utils.intervals import central_95
 from galclr_utils.plates import COLORS, TYPES, Plate, canvas, source_tag, to_rgb
 
 PICTURES = {"squeeze": False, "layout": "compressed"}  # square: keeps the gaps alike

@@ -15,13 +15,21 @@ from pathlib import Path
 
 import numpy as np
 
-from galclr_utils import comparison, encoders, metrics, probes, selftrain, supervised, transforms
-from galclr_utils.comparison import Scores
+from galclr_utils import (
+    encoders,
+    metrics,
+    probes,
+    scoring,
+    selftrain,
+    supervised,
+    transforms,
+)
 from galclr_utils.curves import TAUGHT
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.encoders import Encoder
 from galclr_utils.journal import code_key, digest
 from galclr_utils.probes import Method, probe
+from galclr_utils.score_table import Scores
 from galclr_utils.transforms import GalaxyViews
 
 
@@ -107,9 +115,9 @@ class Lineup:
         self.add(f"{pretrained} self-trained", taught, draws, {s: f"{made} {of[s]}" for s in of})
 
     def score(self, galaxies: GalaxySet, budgets: Sequence[int], journal: Path | None) -> Scores:
-        """Run all methods at all budgets, on all cores; see `comparison.score_methods`."""
+        """Run all methods at all budgets, on all cores; see `scoring.score_methods`."""
         kept = {"journal": journal, "inputs": self.inputs, "workers": 0}
-        return comparison.score_methods(
+        return scoring.score_methods(
             self.methods, galaxies, budgets, self.draws, self.seeds, **kept
         )
 

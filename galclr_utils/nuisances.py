@@ -15,7 +15,7 @@ import torch
 from astropy.table import Table
 from scipy import ndimage
 
-from galclr_utils import metrics
+from galclr_utils import intervals, metrics
 from galclr_utils.checks import choice
 from galclr_utils.colours import corners
 from galclr_utils.dataset import GalaxySet
@@ -139,7 +139,7 @@ def nuisance_r2(features, values, kind: str = "ridge", n_folds: int = 5, seed: i
     drawn = np.random.default_rng(seed).integers(len(y), size=(1000, len(y)))
     weight = np.vstack([np.ones(len(y)), [np.bincount(d, minlength=len(y)) for d in drawn]])
     spread = weight @ y**2 - (weight @ y) ** 2 / len(y)
-    return metrics.central_95(1 - weight @ (y - predicted) ** 2 / spread) | {"n_galaxies": len(y)}
+    return intervals.central_95(1 - weight @ (y - predicted) ** 2 / spread) | {"n_galaxies": len(y)}
 
 
 # --- one transform at a time -------------------------------------------------------------------

@@ -18,13 +18,13 @@ import numpy as np
 from astropy.table import Table, vstack
 from torch.nn import functional as F
 
-from galclr_utils import metrics
+from galclr_utils import intervals
 from galclr_utils.checks import choice, number, numbers
-from galclr_utils.comparison import runs_of, shared_runs
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.device import one_thread
 from galclr_utils.probes import Method, fit_seed, small_network, stratified_order
 from galclr_utils.provenance import progress
+from galclr_utils.score_table import runs_of, shared_runs
 from galclr_utils.workers import side_by_side
 
 KINDS = ("ridge", "fully connected")
@@ -262,7 +262,7 @@ def _run(method: Method, *arguments) -> np.ndarray:
 
 
 def bootstrap_errors(t, predicted, seeds, draws, n_resamples: int = 1000) -> dict[str, np.ndarray]:
-    """Resample one method's errors over seeds, draws and test galaxies, as `metrics.bootstrap`.
+    """Resample one method's errors over seeds, draws and test galaxies, as `intervals.bootstrap`.
 
     Methods with the same layout meet the same resamples, so their difference is paired.
 
@@ -284,7 +284,7 @@ def bootstrap_errors(t, predicted, seeds, draws, n_resamples: int = 1000) -> dic
         by_run = {"rmse": np.sqrt(square), "bias": mean, "mae": np.abs(d) @ share.T, "r2": r2}
         return by_run | {"scatter": np.array([_robust(of_run, share) for of_run in d])}
 
-    return metrics.resample(of_runs, seeds, draws, len(t), n_resamples)
+    return intervals.resample(of_runs, seeds, draws, len(t), n_resamples)
 
 
 def _robust(d, share) -> np.ndarray:
@@ -314,7 +314,7 @@ def summary(predictions: Predictions) -> Table:
         row = {"method": method, "n_labels": int(n)}
         curves = bootstrap_errors(predictions.t, predictions.predicted[runs], *layout)
         for name, curve in curves.items():
-            found = metrics.central_95(curve)
+            found = intervals.central_95(curve)
             row |= {name: found["mean"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
         rows.append(row | {"n_seeds": len(set(layout[0])), "n_runs": len(runs)})
     return Table(rows)
@@ -356,7 +356,7 @@ def compare(predictions: Predictions, a: str, b: str, n_labels: int, error: str 
         bootstrap_errors(predictions.t, predictions.predicted[own], seeds, draws)[error]
         for own in rows
     )
-    found = metrics.central_95(of_a - of_b if error == "r2" else of_b - of_a)
+    found = intervals.central_95(of_a - of_b if error == "r2" else of_b - of_a)
     counts = {"n_seeds": len(set(seeds)), "n_runs": len(seeds), "n_galaxies": len(predictions.t)}
     about = {"a": a, "b": b, "n_labels": int(bought[0]), "error": error}
     return about | found | {"beats": found["low"] > 0} | counts

@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 from astropy.table import Table
 
-from galclr_utils import metrics
+from galclr_utils import intervals
 from galclr_utils.checks import number, numbers
-from galclr_utils.comparison import Scores
+from galclr_utils.score_table import Scores
 
 SHARES = (0.90, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99)
 BELOW, INSIDE, ABOVE = -1, 0, 1  # where a crossing lies: before the smallest budget, ...
@@ -31,8 +31,8 @@ def label_saving(
     number there divided by the method's: above 1, the method needs fewer.
 
     Both curves are means over the runs that the two methods share (same seeds and draws). The
-    interval is 95%, from the hierarchical bootstrap of `metrics.bootstrap`: in each resample seeds,
-    draws and galaxies are the same for both methods and all budgets, and the target is found anew.
+    interval is 95%, from the hierarchical `intervals.bootstrap`: in each resample seeds, draws and
+    galaxies are the same for both methods and all budgets, and the target is found anew.
 
     Nothing is extrapolated. A method that is above the target with its smallest budget may need
     fewer still: the saving is *at least* what is returned. One that never reaches it is bounded by
@@ -94,7 +94,7 @@ def shared_curves(scores: Scores, method: str, reference: str, n_resamples: int 
     counts = {name: found["layout"][name] for name in ("n_seeds", "n_runs")}
     for name, (budgets, curves) in zip((method, reference), found["curves"], strict=True):
         for n, curve in zip(budgets, curves, strict=True):
-            at = metrics.central_95(curve)
+            at = intervals.central_95(curve)
             score = {"balanced_accuracy": at["mean"]}
             score |= {f"balanced_accuracy_{end}": at[end] for end in ("low", "high")}
             rows.append({"method": name, "n_labels": int(n)} | score | counts)
@@ -144,7 +144,7 @@ def _curves(scores: Scores, method: str, reference: str, n_resamples: int) -> di
         for n in sorted(by_n):
             rows = [_stand_in(by_n[n], key) for key in shared]
             p_late = scores.p_late[rows]
-            curve = metrics.bootstrap(scores.label, p_late, seeds, draws, n_resamples)
+            curve = intervals.bootstrap(scores.label, p_late, seeds, draws, n_resamples)
             curves.append(curve["balanced_accuracy"])
         found[name] = np.array(sorted(by_n), float), np.array(curves)
     layout = {"n_seeds": len(set(seeds)), "n_runs": len(shared), "n_galaxies": len(scores.label)}

@@ -173,7 +173,7 @@ def accuracy_by_type(galaxies: GalaxySet, scores, methods: list[str]) -> Plate:
 
     Args:
         galaxies: the set, with ``ttype``.
-        scores: the runs, `comparison.Scores`.
+        scores: the runs, `score_table.Scores`.
         methods: names of methods.
     """
     row_of = {name: k for k, name in enumerate(np.asarray(galaxies.catalog["id"], str))}

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 import numpy as np
 from astropy.table import Table
 
-from galclr_utils import metrics
-from galclr_utils.comparison import Scores
+from galclr_utils import intervals
 from galclr_utils.dataset import GalaxySet
+from galclr_utils.score_table import Scores
 
 
 def versions(galaxies: GalaxySet, learn, judged, pictures: Mapping[str, np.ndarray]) -> GalaxySet:
@@ -57,7 +57,7 @@ def by_version(scores: Scores, names) -> dict[str, Scores]:
     """Return the scores of each version, all on the same T galaxies in the same order.
 
     Args:
-        scores: from ``comparison.score_methods`` on a set from `versions`.
+        scores: from ``scoring.score_methods`` on a set from `versions`.
         names: of the versions, in their order.
     """
     names = list(names)
@@ -88,9 +88,9 @@ def score_versions(parts: Mapping[str, Scores], methods, score: str = "balanced_
             runs = own.runs(method, 0)
             layout = [np.asarray(own.table[column])[runs] for column in ("seed", "draw")]
             curve, before = (
-                metrics.bootstrap(s.label, s.p_late[runs], *layout)[score] for s in (own, first)
+                intervals.bootstrap(s.label, s.p_late[runs], *layout)[score] for s in (own, first)
             )
-            value, change = metrics.central_95(curve), metrics.central_95(curve - before)
+            value, change = intervals.central_95(curve), intervals.central_95(curve - before)
             ends = {"change": change["mean"], "change_low": change["low"]}
             ends |= {"change_high": change["high"]}
             ends |= {"n_seeds": len(set(layout[0])), "n_runs": len(runs)}

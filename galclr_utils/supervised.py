@@ -46,7 +46,7 @@ class Network:
         batch_size: galaxies in a batch; no more than there are.
         learning_rate: peak of a one-cycle schedule, of AdamW.
         precision: as in the pretraining.
-        task: ``"classification"``, a method for `comparison.score_methods`; or ``"regression"``,
+        task: ``"classification"``, a method for `scoring.score_methods`; or ``"regression"``,
             where the targets are numbers, in any unit, and so is what comes out.
     """
 
@@ -147,7 +147,7 @@ class Network:
 
 @dataclass
 class SupervisedCNN(Network):
-    """Train the same encoder from scratch, with labels: a method for `comparison.score_methods`.
+    """Train the same encoder from scratch, with labels: a method for `scoring.score_methods`.
 
     The same network, the same random views, the same mean over 8 orientations; only the labels
     teach it.
@@ -180,7 +180,7 @@ class SupervisedCNN(Network):
 
 @dataclass
 class FineTuned(Network):
-    """Train the pretrained encoder on, with labels: a method for `comparison.score_methods`.
+    """Train the pretrained encoder on, with labels: a method for `scoring.score_methods`.
 
     `SupervisedCNN` in all but where its weights begin, and how fast they leave: the same steps,
     views and labels. A copy is trained; the given encoders stay what they are.

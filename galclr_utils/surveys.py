@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from astropy.table import Table
 
-from galclr_utils import baselines, metrics
+from galclr_utils import baselines, intervals
 from galclr_utils.colours import sky_level
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.normalize import Normalize
@@ -80,14 +80,14 @@ def exchange(
             row = {"encoder": encoder, "labels": taught, "tested": tested, "n_labels": n}
             row["n_test"] = len(truth)
             for score in ("accuracy", "balanced_accuracy"):
-                found = metrics.interval(truth, p_late, [0] * n_draws, range(n_draws), score)
+                found = intervals.interval(truth, p_late, [0] * n_draws, range(n_draws), score)
                 row |= {f"{score}{end}": found[k] for end, k in SUFFIXES.items()}
             table.append(row)
         for tested in sets:
             (other,) = set(sets) - {tested}
             truth = sets[tested].labels[rows[tested]["test"]]
             pair = [p[taught, tested][1] for taught in (other, tested)]
-            found = metrics.paired_difference(truth, *pair, [0] * n_draws, range(n_draws))
+            found = intervals.paired_difference(truth, *pair, [0] * n_draws, range(n_draws))
             ends_of = {name: found[name] for name in ("mean", "low", "high")}
             cost.append({"encoder": encoder, "tested": tested} | ends_of)
     return {"exchange": Table(table), "cost": Table(cost)}

@@ -87,7 +87,9 @@ from galclr_utils import (
     load_encoder,
     plates,
     regression,
+    score_table,
     scoreboard,
+    scoring,
 )
 from galclr_utils.checks import number, numbers
 from galclr_utils.metrics import scores as all_scores
@@ -160,7 +162,7 @@ for name in ("catalogue", "PCA-64"):
     if name in levels:
         methods[f"{name} + SVM"] = probe(levels[name], "svm")
 how = {"seeds": h, "draws_all": draws_all, "workers": 0}
-scores = comparison.score_methods(methods, galaxies, budgets, n_draws, **how)
+scores = scoring.score_methods(methods, galaxies, budgets, n_draws, **how)
 print(f"{len(methods)} methods: {len(scores.table)} runs on {len(test)} test galaxies")
 
 # %% [markdown]
@@ -183,7 +185,7 @@ if measured is not None:
     learned_from = np.unique(np.concatenate(used))
     levels["morphology"] = {s: standardise(measured, learned_from) for s in h}
     shapes = {"morphology + SVM": probe(levels["morphology"], "svm")}  # NaN where not used
-    scores += comparison.score_methods(shapes, galaxies, cheap, shape_draws, seeds=h, workers=0)
+    scores += scoring.score_methods(shapes, galaxies, cheap, shape_draws, seeds=h, workers=0)
 
 # %% [markdown]
 # ## The supervised network
@@ -199,8 +201,8 @@ recipe |= {"epochs": supervised_epochs, "min_steps": supervised_steps, "precisio
 supervised = SupervisedCNN(galaxies, load_views(run), **recipe)
 own = {"supervised CNN": supervised}
 how |= {"draws_all": 1}
-scores += comparison.score_methods(own, galaxies, budgets, few_draws, **how)
-_ = comparison.save_scores(run, scores)
+scores += scoring.score_methods(own, galaxies, budgets, few_draws, **how)
+_ = score_table.save_scores(run, scores)
 print(f"{len(scores.table)} runs in probes/scores.csv")
 
 # %% [markdown]

@@ -78,7 +78,9 @@ from galclr_utils import (
     plates,
     probes,
     saving,
+    score_table,
     scoreboard,
+    scoring,
     studies,
     trained,
 )
@@ -213,7 +215,7 @@ if slow_draws:
 elif (run / "probes" / "scores.csv").exists():
     slow = [curves.TAUGHT, *(f"random weights + {kind}" for kind in n_draws)]
     slow += [f"{space} + SVM" for space in ("PCA-64", "catalogue", "morphology")]
-    scores += comparison.load_scores(run).only(slow)
+    scores += score_table.load_scores(run).only(slow)
 else:
     print("no scores of 05_probes in this run: the slow methods are missing")
 plain = comparison.summary(scores)
@@ -233,7 +235,7 @@ print(f"{len(scores.table)} runs of {n_methods} methods on {len(test)} test gala
 # vote of a few neighbours, may lose by it. What does it change? (A dash: not run with so many labels.)
 
 # %%
-scores = comparison.even_odds(as_trained := scores, galaxies)
+scores = score_table.even_odds(as_trained := scores, galaxies)
 table = comparison.summary(scores)
 for column in ("accuracy", "accuracy_low", "accuracy_high"):
     table[column] = plain[column]  # accuracy keeps its line at one half
@@ -723,7 +725,7 @@ else:
 # %%
 n = min(20, len(train))
 many = {"once": probe(x[seeds[0]], "logistic")}
-luck = comparison.score_methods(many, galaxies, [n], 60, seeds[:1], workers=0)
+luck = scoring.score_methods(many, galaxies, [n], 60, seeds[:1], workers=0)
 found = np.asarray(luck.table["balanced_accuracy"])
 recall = np.array([found.mean(), found.mean()])
 counts = np.bincount(galaxies.labels[test], minlength=2)
@@ -764,7 +766,7 @@ def mixed(rows, y, asked, seed, draw):
 
 
 n = purchases[len(purchases) // 2]
-mine = comparison.score_methods({"mixed": mixed}, galaxies, [n], n_label_draws, seeds)
+mine = scoring.score_methods({"mixed": mixed}, galaxies, [n], n_label_draws, seeds)
 mine += sold.only(choosing.STRATEGIES)
 for p in comparison.compare_all(mine, [("mixed", s) for s in choosing.STRATEGIES]):
     print(f"{n} labels, mixed minus {p['b']}: {p['mean']:+.3f} [{p['low']:+.3f}, {p['high']:+.3f}]")

@@ -67,13 +67,14 @@ from galclr_utils import (
     baselines,
     calibration,
     colours,
-    comparison,
     inspections,
     load_encoder,
     nights,
     nuisances,
     plates,
+    score_table,
     scoreboard,
+    scoring,
     shifts,
     surveys,
     trust,
@@ -88,7 +89,7 @@ from galclr_utils.trained import load_representation, load_views, method_name, o
 run = run_path(run_dir)
 galaxies = GalaxySet.load(run / "dataset")
 train, test = galaxies.labelled_train_test()
-scores = comparison.load_scores(run)
+scores = score_table.load_scores(run)
 card, labels = galaxies.card, galaxies.labels
 print(f"{len(scores.table)} runs of chapter 05 on {len(scores.label)} test galaxies")
 
@@ -222,7 +223,7 @@ first, methods = np.arange(len(pool)), {}
 for name, x in spaces.items():
     fit = probe(decorrelate(x, first), "fully connected")
     methods[f"{name} + fully connected"] = fit
-tried = comparison.score_methods(methods, world, [n_learn], audit_draws)
+tried = scoring.score_methods(methods, world, [n_learn], audit_draws)
 
 # %% [markdown]
 # One supervised network is trained on the first draw of the same labels, for half as many steps as in
@@ -235,7 +236,7 @@ views, training = load_views(run), {"epochs": supervised_epochs, "precision": pr
 shape = views, encoder.name, encoder.representation_dim
 network = SupervisedCNN(world, *shape, **training, min_steps=steps // 2)
 if flag("audit_supervised", audit_supervised):
-    tried += comparison.score_methods({taught: network}, world, [n_learn], 1)
+    tried += scoring.score_methods({taught: network}, world, [n_learn], 1)
 parts = shifts.by_version(tried, versions)
 judges = list(dict.fromkeys(tried.table["method"]))
 print(f"{len(judges)} classifiers, {n_learn} labels, {len(judged)} test galaxies")
@@ -524,7 +525,7 @@ for name, how in {"seeing x2.5": (blur, 1), "noise x6": (0, 6)}.items():
 
 # %%
 pair = shifts.versions(galaxies, pool, judged, {"as observed": stamps})
-refitted = comparison.score_methods(adapted, pair, [n_learn], audit_draws)
+refitted = scoring.score_methods(adapted, pair, [n_learn], audit_draws)
 again = []
 for name, axis in zip(adapted, axes, strict=True):
     value = audit.score_of(refitted, name, score="balanced_accuracy")

@@ -61,11 +61,12 @@ from galclr_utils import (
     oddities,
     plates,
     search,
+    strangeness,
 )
 from galclr_utils.calibration import wilson
 from galclr_utils.checks import number
 from galclr_utils.duplicates import near_identical
-from galclr_utils.metrics import central_95
+from galclr_utils.intervals import central_95
 from galclr_utils.probes import standardise
 from galclr_utils.provenance import run_path, write_metrics
 from galclr_utils.trained import load_representation, method_name, orientations_of
@@ -340,12 +341,12 @@ findings.planted_sheet(galaxies, rows[changed], planted).save(run)
 odd = {s: {k: embed(x) for k, x in planted.items()} for s, embed in describe.items()}
 rankings = {}
 for space in describe:
-    for way, score in oddities.RANKINGS.items():
+    for way, score in strangeness.RANKINGS.items():
         score = partial(score, reference[space])
-        rankings[f"{space}: {way}"] = oddities.ranking(score, spaces[space], odd[space])
-rankings["PCA-64: light missed"] = oddities.ranking(pixels.error, stamps, planted)
-rough = partial(oddities.roughness, galaxies.images[usual])
-rankings["pixels: roughness"] = oddities.ranking(rough, stamps, planted)
+        rankings[f"{space}: {way}"] = strangeness.ranking(score, spaces[space], odd[space])
+rankings["PCA-64: light missed"] = strangeness.ranking(pixels.error, stamps, planted)
+rough = partial(strangeness.roughness, galaxies.images[usual])
+rankings["pixels: roughness"] = strangeness.ranking(rough, stamps, planted)
 
 # %% [markdown]
 # First all kinds together, each galaxy with one oddity. If you looked at the strangest galaxies, as many as
@@ -356,7 +357,7 @@ rankings["pixels: roughness"] = oddities.ranking(rough, stamps, planted)
 # %%
 mixed, lines = {}, []
 for ranking, (galaxy, by_kind) in rankings.items():
-    mixed[ranking] = oddities.found(galaxy[clean], oddities.in_turn(by_kind))
+    mixed[ranking] = strangeness.found(galaxy[clean], strangeness.in_turn(by_kind))
 hero = f"{name}: Mahalanobis"
 
 # %%
@@ -381,7 +382,7 @@ print(f"highest average precision: {best}, {told(mixed[best]['average_precision'
 # %%
 auc = {}
 for ranking, (galaxy, by_kind) in rankings.items():
-    judge = partial(oddities.found, galaxy[clean], n_resamples=0)
+    judge = partial(strangeness.found, galaxy[clean], n_resamples=0)
     auc[ranking] = {kind: float(judge(x)["auc"][0]) for kind, x in by_kind.items()}
     auc[ranking]["all kinds"] = float(mixed[ranking]["auc"][0])
 findings.recovery(auc, len(clean), n_odd, galaxies.card).save(run)
@@ -389,7 +390,7 @@ findings.recovery(auc, len(clean), n_odd, galaxies.card).save(run)
 # %%
 shown, lines = [hero, "random weights: Mahalanobis", "PCA-64: light missed"], []
 for kind in planted:
-    found = (oddities.found(rankings[r][0][clean], rankings[r][1][kind]) for r in shown)
+    found = (strangeness.found(rankings[r][0][clean], rankings[r][1][kind]) for r in shown)
     lines.append((kind, *(told(curves["average_precision"]) for curves in found)))
 print(f"average precision; {rate:.3f} by chance")
 plates.show(Table(rows=lines, names=("kind", *shown)))
@@ -417,7 +418,7 @@ findings.strangest(galaxies, pictured).save(run)
 n_top = min(20, len(rows) // 4)
 table = Table({f"median percentile of the {n_top} strangest": list(known)})
 for ranking, order in top.items():
-    table[ranking] = [oddities.percentile(v, order[:n_top]) for v in known.values()]
+    table[ranking] = [strangeness.percentile(v, order[:n_top]) for v in known.values()]
     table[ranking].format = ".0f"
 plates.show(table)
 

@@ -72,6 +72,7 @@ from galclr_utils import (
     nights,
     plates,
     scoreboard,
+    scoring,
     sky,
     skyplots,
     skystudy,
@@ -425,7 +426,7 @@ trained[tuned] = FineTuned(seen, views, encoders={seed: encoder}, **recipe)
 draws = dict.fromkeys(methods, sky_draws) | dict.fromkeys(trained, sky_trainings)
 draws |= dict.fromkeys(carried, min(2, sky_draws))  # they differ in the fit's own chance only
 every = carried | methods | trained
-scores = comparison.score_methods(every, seen, [n], draws, seeds=[seed]) if judged else None
+scores = scoring.score_methods(every, seen, [n], draws, seeds=[seed]) if judged else None
 
 # %%
 plate, summary = None, None

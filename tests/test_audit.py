@@ -5,7 +5,7 @@ import pytest
 from astropy.table import Table
 
 from galclr_utils import audit
-from galclr_utils.comparison import Scores
+from galclr_utils.score_table import Scores
 
 
 def scores_of(labels, p_late):

@@ -13,8 +13,9 @@ import pages
 import pytest
 from astropy.table import Table
 
-from galclr_utils.comparison import Scores, compare, save_scores
+from galclr_utils.comparison import compare
 from galclr_utils.provenance import write_json, write_metrics
+from galclr_utils.score_table import Scores, save_scores
 
 HEADER = """\
 # ---

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from galclr_utils import choosing, comparison
+from galclr_utils import choosing, scoring
 from galclr_utils.dataset import GalaxySet
 
 every_strategy = pytest.mark.parametrize("strategy", choosing.STRATEGIES)
@@ -85,7 +85,7 @@ def test_a_buyer_competes_with_the_same_number_of_labels(offer):
     h, labels = offer
     galaxies = set_of(labels, np.repeat(["train", "test"], [300, 100]))
     methods = {s: choosing.bought_by(s, {0: h}, galaxies) for s in choosing.STRATEGIES}
-    scores = comparison.score_methods(methods, galaxies, [40], n_draws=2)
+    scores = scoring.score_methods(methods, galaxies, [40], n_draws=2)
     assert scores.table["balanced_accuracy"].min() > 0.85
     with pytest.raises(ValueError, match="strategy: got 'best'"):
         choosing.bought_by("best", h, galaxies)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from galclr_utils import comparison, metrics
+from galclr_utils import comparison, metrics, score_table, scoring
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.probes import probe
 
@@ -32,7 +32,7 @@ def features(galaxies):
 @pytest.fixture(scope="module")
 def scores(galaxies, features):
     methods = {name: probe(x, "logistic") for name, x in features.items()}
-    return comparison.score_methods(methods, galaxies, n_labels=[20, 0], n_draws=3, seeds=[4, 5])
+    return scoring.score_methods(methods, galaxies, n_labels=[20, 0], n_draws=3, seeds=[4, 5])
 
 
 def test_methods_get_the_same_labels_of_training_galaxies_only(galaxies):
@@ -49,7 +49,7 @@ def test_methods_get_the_same_labels_of_training_galaxies_only(galaxies):
         return fit
 
     methods = {name: spy(name) for name in seen}
-    comparison.score_methods(methods, galaxies, n_labels=[20, 50], n_draws=2, seeds=[0, 1])
+    scoring.score_methods(methods, galaxies, n_labels=[20, 50], n_draws=2, seeds=[0, 1])
     assert seen["a"] == seen["b"] and len(set(seen["a"])) == 8
 
 
@@ -68,12 +68,12 @@ def test_the_table_says_what_was_done(galaxies, scores):
 def test_all_labels_asked_for_twice_are_scored_once(galaxies, features):
     n_all = len(galaxies.labelled("train"))
     methods = {"good": probe(features["good"], "knn")}
-    assert len(comparison.score_methods(methods, galaxies, [n_all, 0], n_draws=1).table) == 1
+    assert len(scoring.score_methods(methods, galaxies, [n_all, 0], n_draws=1).table) == 1
 
 
 def test_the_same_seeds_give_the_same_table(galaxies, features, scores):
     methods = {name: probe(x, "logistic") for name, x in features.items()}
-    again = comparison.score_methods(methods, galaxies, [20, 0], n_draws=3, seeds=[4, 5])
+    again = scoring.score_methods(methods, galaxies, [20, 0], n_draws=3, seeds=[4, 5])
     for name in set(scores.table.colnames) - {"seconds"}:
         assert again.table[name].tolist() == pytest.approx(
             scores.table[name].tolist(), abs=0, nan_ok=True
@@ -82,9 +82,9 @@ def test_the_same_seeds_give_the_same_table(galaxies, features, scores):
 
 
 def test_saved_scores_come_back_whole(scores, tmp_path):
-    folder = comparison.save_scores(tmp_path, scores)
+    folder = score_table.save_scores(tmp_path, scores)
     assert sorted(p.name for p in folder.iterdir()) == ["predictions.npz", "scores.csv"]
-    back = comparison.load_scores(tmp_path)
+    back = score_table.load_scores(tmp_path)
     assert back.table.pformat(max_lines=-1) == scores.table.pformat(max_lines=-1)
     assert np.array_equal(back.p_late, scores.p_late) and np.array_equal(back.id, scores.id)
     assert comparison.compare(back, "good", "poor", 20) == comparison.compare(
@@ -93,24 +93,24 @@ def test_saved_scores_come_back_whole(scores, tmp_path):
 
 
 def test_a_failed_save_leaves_the_old_scores(scores, tmp_path, monkeypatch):
-    comparison.save_scores(tmp_path, scores)
+    score_table.save_scores(tmp_path, scores)
     before = (tmp_path / "probes" / "scores.csv").read_bytes()
     monkeypatch.setattr(
         np, "savez_compressed", lambda *a, **k: (_ for _ in ()).throw(OSError("full"))
     )
     with pytest.raises(OSError, match="full"):
-        comparison.save_scores(tmp_path, scores)
+        score_table.save_scores(tmp_path, scores)
     assert [p.name for p in tmp_path.iterdir()] == ["probes"]
     assert (tmp_path / "probes" / "scores.csv").read_bytes() == before
 
 
 def test_missing_and_mismatched_files_are_named(scores, tmp_path):
     with pytest.raises(ValueError, match=r"probes: expected scores.csv .* written by 05_probes"):
-        comparison.load_scores(tmp_path)
-    comparison.save_scores(tmp_path, scores)
+        score_table.load_scores(tmp_path)
+    score_table.save_scores(tmp_path, scores)
     scores.table[:-1].write(tmp_path / "probes" / "scores.csv", format="ascii.csv", overwrite=True)
     with pytest.raises(ValueError, match=r"probabilities for 23 rows"):
-        comparison.load_scores(tmp_path)
+        score_table.load_scores(tmp_path)
 
 
 def test_the_better_method_wins_and_the_same_does_not(scores):
@@ -127,7 +127,7 @@ def test_the_better_method_wins_and_the_same_does_not(scores):
 
 def test_runs_are_paired_where_both_methods_have_them(galaxies, features, scores):
     """An expensive method gets fewer draws; it is compared on those."""
-    few = comparison.score_methods(
+    few = scoring.score_methods(
         {"costly": probe(features["good"], "logistic")}, galaxies, [20], n_draws=1, seeds=[5]
     )
     both = scores + few
@@ -138,7 +138,7 @@ def test_runs_are_paired_where_both_methods_have_them(galaxies, features, scores
 
 
 def test_runs_without_a_partner_are_refused(galaxies, features, scores):
-    other = comparison.score_methods(
+    other = scoring.score_methods(
         {"late": probe(features["good"], "knn")}, galaxies, [20], n_draws=1, seeds=[9]
     )
     with pytest.raises(ValueError, match="no seed and draw in common"):
@@ -167,7 +167,7 @@ def test_what_was_not_run_or_is_undefined_is_a_dash(galaxies, scores):
     def never_late(train, y_train, test, seed, draw):
         return np.zeros(len(test))
 
-    more = comparison.score_methods({"never": never_late}, galaxies, [50], 2, seeds=[4])
+    more = scoring.score_methods({"never": never_late}, galaxies, [50], 2, seeds=[4])
     grid = comparison.grid(comparison.summary(scores + more), "precision")
     assert grid["50 labels"].tolist() == ["–", "–", "–"] and grid["20 labels"][2] == "–"
 
@@ -185,15 +185,15 @@ def test_sets_that_cannot_be_judged_are_refused(galaxies, features):
     catalog["label"] = np.where(catalog["split"] == "test", -1, catalog["label"])
     unlabelled = GalaxySet(galaxies.images, catalog, galaxies.card)
     with pytest.raises(ValueError, match="test split: got no labelled galaxies"):
-        comparison.score_methods(methods, unlabelled)
+        scoring.score_methods(methods, unlabelled)
     catalog = galaxies.catalog.copy()
     catalog["label"] = 1
     one_class = GalaxySet(galaxies.images, catalog, galaxies.card)
     with pytest.raises(ValueError, match="late types only"):
-        comparison.score_methods(methods, one_class, [10])
-    other = comparison.score_methods(methods, galaxies, [20], 1)
+        scoring.score_methods(methods, one_class, [10])
+    other = scoring.score_methods(methods, galaxies, [20], 1)
     with pytest.raises(ValueError, match="different test galaxies or labels"):
-        other + comparison.Scores(other.table, other.p_late[:, 1:], other.label[1:], other.id[1:])
+        other + score_table.Scores(other.table, other.p_late[:, 1:], other.label[1:], other.id[1:])
 
 
 def test_a_budget_that_is_too_large_is_refused_before_anything_is_trained(galaxies):
@@ -201,21 +201,21 @@ def test_a_budget_that_is_too_large_is_refused_before_anything_is_trained(galaxi
         raise AssertionError("trained")
 
     with pytest.raises(ValueError, match="got 5000, but the training split has"):
-        comparison.score_methods({"never": never}, galaxies, [20, 5000], 1)
+        scoring.score_methods({"never": never}, galaxies, [20, 5000], 1)
 
 
 def test_slow_methods_get_fewer_draws_of_the_same_labels(galaxies, features):
     methods = {name: probe(x, "knn") for name, x in features.items()}
-    scores = comparison.score_methods(methods, galaxies, [20], {"good": 3, "poor": 1}, [4, 5])
+    scores = scoring.score_methods(methods, galaxies, [20], {"good": 3, "poor": 1}, [4, 5])
     assert [len(scores.runs(name, 20)) for name in features] == [6, 2]
-    alone = comparison.score_methods({"good": methods["good"]}, galaxies, [20], 3, [4, 5])
+    alone = scoring.score_methods({"good": methods["good"]}, galaxies, [20], 3, [4, 5])
     assert np.array_equal(scores.only(["good", "nobody"]).p_late, alone.p_late)
     with pytest.raises(ValueError, match="n_draws: got nothing for poor"):
-        comparison.score_methods(methods, galaxies, [20], {"good": 3})
+        scoring.score_methods(methods, galaxies, [20], {"good": 3})
 
 
 def test_pairs_are_compared_at_every_budget_that_both_have(galaxies, features, scores):
-    more = comparison.score_methods(
+    more = scoring.score_methods(
         {"costly": probe(features["good"], "logistic")}, galaxies, [20, 50], n_draws=1, seeds=[5]
     )
     found = comparison.compare_all(scores + more, [("costly", "poor"), ("good", "poor")])
@@ -251,8 +251,8 @@ def test_even_odds_help_balanced_accuracy_where_a_type_is_rare():
     catalog["split"] = ["train"] * 3000 + ["test"] * 3000
     card = {"units": "display", "bands": ["g"]}
     rare = GalaxySet(np.zeros((6000, 1, 4, 4), np.float16), catalog, card)
-    learned = comparison.score_methods({"x": probe(x, "logistic")}, rare, [0], 1)
-    even = comparison.even_odds(learned, rare)
+    learned = scoring.score_methods({"x": probe(x, "logistic")}, rare, [0], 1)
+    even = score_table.even_odds(learned, rare)
     best = 0.773  # Phi(0.75): the line half-way between the two means
     assert even.table["balanced_accuracy"][0] == pytest.approx(best, abs=0.02)
     assert learned.table["balanced_accuracy"][0] < best - 0.06

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from galclr_utils import comparison, metrics, probes
+from galclr_utils import metrics, probes, scoring
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.journal import Journal, code_key, digest
 
@@ -41,13 +41,13 @@ class Coin:
 
 
 def sweep(coin, folder, galaxies=None, inputs="v1", seeds=(0, 1)):
-    return comparison.score_methods(
+    return scoring.score_methods(
         {"coin": coin}, galaxies or made(), [10, 20], 3, seeds, folder, {"coin": inputs}
     )
 
 
 def test_a_stopped_sweep_goes_on_and_ends_as_one_that_was_not(tmp_path):
-    whole = comparison.score_methods({"coin": Coin()}, made(), [10, 20], 3, [0, 1])
+    whole = scoring.score_methods({"coin": Coin()}, made(), [10, 20], 3, [0, 1])
     with pytest.raises(KeyboardInterrupt):
         sweep(Coin(stop=5), tmp_path)
     rest, nothing = Coin(), Coin(stop=0)
@@ -96,7 +96,7 @@ def test_inputs_of_one_seed_leave_the_others(tmp_path):
 
 def test_without_inputs_or_a_hash_of_the_pixels_nothing_is_kept(tmp_path):
     with pytest.raises(ValueError, match="inputs: got nothing for coin"):
-        comparison.score_methods({"coin": Coin()}, made(), [10], 1, journal=tmp_path)
+        scoring.score_methods({"coin": Coin()}, made(), [10], 1, journal=tmp_path)
     galaxies = made()
     del galaxies.card["sha256"]
     with pytest.raises(ValueError, match="data set that was never saved"):

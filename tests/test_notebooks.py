@@ -14,7 +14,7 @@ import yaml
 from astropy.table import Table
 from conftest import ROOT, SMOKE, execute_here
 
-from galclr_utils import GalaxySet, comparison, studies
+from galclr_utils import GalaxySet, score_table, studies
 
 SCORE_COLUMNS = "method n_labels seed draw split".split()
 SCORE_COLUMNS += "accuracy balanced_accuracy precision recall roc_auc ece seconds".split()
@@ -169,7 +169,7 @@ def test_04_umap_maps_the_test_galaxies(smoke):
 
 
 def test_05_probes_scores_every_method_on_the_same_galaxies(smoke):
-    scores = comparison.load_scores(smoke / "run")
+    scores = score_table.load_scores(smoke / "run")
     assert scores.table.colnames == SCORE_COLUMNS
     expected = {"majority", "colour + logistic", "catalogue + logistic", "supervised CNN"}
     expected |= {f"{space} + SVM" for space in ("catalogue", "PCA-64", "morphology")}

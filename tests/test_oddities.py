@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from galclr_utils import GalaxySet, oddities
+from galclr_utils import GalaxySet, oddities, strangeness
 from galclr_utils.baselines import Pixels
 from galclr_utils.normalize import Normalize
 
@@ -84,18 +84,18 @@ def test_pictures_stay_pictures(galaxies, rows):
         assert stamps.min() >= 0 and stamps.max() <= 1, kind
 
 
-@pytest.mark.parametrize("score", oddities.RANKINGS.values(), ids=oddities.RANKINGS)
+@pytest.mark.parametrize("score", strangeness.RANKINGS.values(), ids=strangeness.RANKINGS)
 def test_rankings_find_what_is_far_from_a_cloud(score):
     random = np.random.default_rng(0)
     reference, usual = random.normal(size=(400, 6)), random.normal(size=(200, 6))
     far = random.normal(size=(20, 6)) + 6
-    strange, odd = oddities.ranking(partial(score, reference), usual, {"far": far})
+    strange, odd = strangeness.ranking(partial(score, reference), usual, {"far": far})
     assert strange.shape == (200,) and odd["far"].shape == (20,)
-    assert oddities.found(strange, odd["far"])["auc"][0] > 0.99
-    same = oddities.ranking(
+    assert strangeness.found(strange, odd["far"])["auc"][0] > 0.99
+    same = strangeness.ranking(
         partial(score, reference), usual, {"usual": random.normal(size=(200, 6))}
     )
-    low, high = np.quantile(oddities.found(same[0], same[1]["usual"])["auc"][1:], [0.001, 0.999])
+    low, high = np.quantile(strangeness.found(same[0], same[1]["usual"])["auc"][1:], [0.001, 0.999])
     assert low < 0.5 < high
 
 
@@ -103,18 +103,20 @@ def test_mahalanobis_does_not_care_for_units_and_directions():
     random = np.random.default_rng(0)
     x = random.normal(size=(5000, 3))
     turn = np.linalg.qr(random.normal(size=(3, 3)))[0]
-    one = oddities.mahalanobis(x, x[:50])
-    np.testing.assert_allclose(one, oddities.mahalanobis(x * [1, 5, 100], x[:50] * [1, 5, 100]))
-    np.testing.assert_allclose(one, oddities.mahalanobis(x @ turn, x[:50] @ turn), rtol=0.02)
+    one = strangeness.mahalanobis(x, x[:50])
+    np.testing.assert_allclose(one, strangeness.mahalanobis(x * [1, 5, 100], x[:50] * [1, 5, 100]))
+    np.testing.assert_allclose(one, strangeness.mahalanobis(x @ turn, x[:50] @ turn), rtol=0.02)
     np.testing.assert_allclose(one, (x[:50] ** 2).sum(axis=1), rtol=0.15, atol=0.1)
 
 
 def test_plain_roughness_finds_an_empty_band_and_not_a_shift(galaxies, rows, planted):
     """Where a plain statistic is enough, and where it is blind."""
     train = galaxies.images[galaxies.indices("train")]
-    score = partial(oddities.roughness, train)
-    strange, odd = oddities.ranking(score, galaxies.images[galaxies.indices("test")[16:]], planted)
-    auc = {kind: oddities.found(strange, x, n_resamples=0)["auc"][0] for kind, x in odd.items()}
+    score = partial(strangeness.roughness, train)
+    strange, odd = strangeness.ranking(
+        score, galaxies.images[galaxies.indices("test")[16:]], planted
+    )
+    auc = {kind: strangeness.found(strange, x, n_resamples=0)["auc"][0] for kind, x in odd.items()}
     assert auc["missing band"] > 0.95 and auc["off centre"] < 0.7
 
 
@@ -123,22 +125,22 @@ def test_light_that_components_miss_betrays_what_is_sharp(galaxies, planted):
     normalize = Normalize.fit(galaxies.images, "asinh", galaxies.card["sky_rms"])
     pixels = Pixels(galaxies, normalize)
     usual = galaxies.images[galaxies.indices("test")[16:]]
-    strange, odd = oddities.ranking(pixels.error, usual, planted)
-    auc = {kind: oddities.found(strange, x, n_resamples=0)["auc"][0] for kind, x in odd.items()}
+    strange, odd = strangeness.ranking(pixels.error, usual, planted)
+    auc = {kind: strangeness.found(strange, x, n_resamples=0)["auc"][0] for kind, x in odd.items()}
     assert auc["dead column"] > 0.85 and auc["saturated star"] > 0.95
 
 
 def test_found_agrees_with_scikit_learn():
     random = np.random.default_rng(0)
     clean, odd = random.normal(size=300), random.normal(1, 1, size=30)
-    got = {name: c[0] for name, c in oddities.found(clean, odd, k=50).items()}
+    got = {name: c[0] for name, c in strangeness.found(clean, odd, k=50).items()}
     truth, value = np.repeat([0, 1], [300, 30]), np.concatenate([clean, odd])
     assert got["auc"] == pytest.approx(roc_auc_score(truth, value))
     assert got["average_precision"] == pytest.approx(average_precision_score(truth, value))
     top = truth[np.argsort(-value)[:50]]
     assert got["precision_at_k"] == pytest.approx(top.mean())
     assert got["recall_at_k"] == pytest.approx(top.sum() / 30)
-    assert tuple(got) == oddities.SCORES
+    assert tuple(got) == strangeness.SCORES
 
 
 def test_resamples_keep_the_rate_and_hold_the_truth():
@@ -147,20 +149,20 @@ def test_resamples_keep_the_rate_and_hold_the_truth():
     for _ in range(60):
         clean, odd = random.normal(size=200), random.normal(1, 1, size=40)
         low, high = np.quantile(
-            oddities.found(clean, odd, n_resamples=200)["auc"][1:], [0.025, 0.975]
+            strangeness.found(clean, odd, n_resamples=200)["auc"][1:], [0.025, 0.975]
         )
         inside.append(low < 0.7602 < high)  # Phi(1 / sqrt 2)
     assert np.mean(inside) > 0.85
-    constant = oddities.found(np.zeros(400), np.zeros(100))
+    constant = strangeness.found(np.zeros(400), np.zeros(100))
     assert abs(constant["auc"][0] - 0.5) < 0.1, "equal strangeness is chance"
     with pytest.raises(ValueError, match="got 0 clean galaxies"):
-        oddities.found([], [1.0])
+        strangeness.found([], [1.0])
 
 
 def test_kinds_take_turns_and_percentiles_are_those_of_all():
     kinds = {"a": np.zeros((5, 2)), "b": np.ones((5, 2)), "c": np.full((5, 2), 2)}
-    assert oddities.in_turn(kinds)[:, 0].tolist() == [0, 1, 2, 0, 1]
+    assert strangeness.in_turn(kinds)[:, 0].tolist() == [0, 1, 2, 0, 1]
     values = np.random.default_rng(0).normal(size=1001)
-    assert oddities.percentile(values, np.arange(1001)) == pytest.approx(50)
-    assert oddities.percentile(values, np.argsort(values)[-1:]) == pytest.approx(100)
-    assert oddities.percentile(np.append(values, np.nan), np.argsort(values)[:1]) == 0
+    assert strangeness.percentile(values, np.arange(1001)) == pytest.approx(50)
+    assert strangeness.percentile(values, np.argsort(values)[-1:]) == pytest.approx(100)
+    assert strangeness.percentile(np.append(values, np.nan), np.argsort(values)[:1]) == 0

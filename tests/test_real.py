@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from galclr_utils import GalaxySet, comparison, studies
+from galclr_utils import GalaxySet, comparison, score_table, studies
 
 pytestmark = pytest.mark.real_data
 DATA = os.environ.get("GALCLR_REAL_DATA", "")
@@ -34,7 +34,7 @@ def real(tmp_path_factory):
     where = ["--run-dir", str(folder / "run"), "--output", str(folder)]
     assert build.main(["--profile", str(profile), *where]) == 0
     minutes = (time.perf_counter() - began) / 60
-    scores = comparison.load_scores(folder / "run")
+    scores = score_table.load_scores(folder / "run")
     found = comparison.summary(scores)
     print(f"\n{minutes:.1f} minutes for the chapters and the book")
     for score in ("accuracy", "balanced_accuracy"):

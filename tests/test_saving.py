@@ -5,7 +5,7 @@ import pytest
 from astropy.table import Table
 
 from galclr_utils import saving
-from galclr_utils.comparison import Scores
+from galclr_utils.score_table import Scores
 
 BUDGETS = (10, 30, 100, 300, 1000, 3000)
 

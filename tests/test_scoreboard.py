@@ -3,8 +3,8 @@ import pytest
 from astropy.table import Table
 
 from galclr_utils import GalaxySet, comparison, scoreboard
-from galclr_utils.comparison import Scores
 from galclr_utils.regression import Predictions
+from galclr_utils.score_table import Scores
 
 HERO = "SimCLR + fully connected"
 CARD = {"units": "display", "bands": ["g", "r", "i"], "simulated": True}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from galclr_utils import comparison, shifts
+from galclr_utils import scoring, shifts
 
 
 def test_versions_keep_galaxies_to_learn_from_as_they_are(galaxies):
@@ -26,7 +26,7 @@ def test_each_version_gets_its_own_answers(galaxies):
         lit = made.images[test].any(axis=(1, 2, 3))
         return np.where(lit, made.labels[test], 1 - made.labels[test])
 
-    scores = comparison.score_methods({"m": oracle_of_bright}, made, [20], n_draws=2)
+    scores = scoring.score_methods({"m": oracle_of_bright}, made, [20], n_draws=2)
     parts = shifts.by_version(scores, ["a", "b"])
     assert parts["b"].id.tolist() == galaxies.catalog["id"][judged].tolist()
     table = shifts.score_versions(parts, ["m"])

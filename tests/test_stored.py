@@ -5,7 +5,7 @@ import pytest
 import stored
 from astropy.table import Table
 
-from galclr_utils import comparison, differences, studies
+from galclr_utils import comparison, differences, score_table, studies
 from galclr_utils.curves import TAUGHT
 
 SETS = {"labels": True, "labels_real": False}  # study -> simulated
@@ -84,7 +84,7 @@ def test_summary_and_differences_follow_from_the_runs(study):
         assert row["balanced_accuracy"] == pytest.approx(mean, abs=2e-6)
         assert row["balanced_accuracy_low"] <= mean <= row["balanced_accuracy_high"]
     for pair in tables["differences"]:
-        a, b, *_ = comparison.shared_runs(runs, pair["a"], pair["b"], pair["n_labels"])
+        a, b, *_ = score_table.shared_runs(runs, pair["a"], pair["b"], pair["n_labels"])
         even = np.asarray(runs["balanced_accuracy_even"])
         assert pair["mean"] == pytest.approx(even[a].mean() - even[b].mean(), abs=2e-6)
 

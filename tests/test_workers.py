@@ -11,7 +11,7 @@ import torch
 from astropy.table import Table
 from threadpoolctl import threadpool_info
 
-from galclr_utils import comparison, provenance, regression, workers
+from galclr_utils import provenance, regression, scoring, workers
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.probes import probe
 from galclr_utils.regression import regressor
@@ -93,7 +93,7 @@ def test_an_error_arrives_as_it_was_raised():
 def test_scores_do_not_depend_on_the_processes(tmp_path, galaxies, features):
     methods = {kind: probe(features, kind) for kind in ("fully connected", "logistic")}
     alone, shared = (
-        comparison.score_methods(methods, galaxies, [20, 0], 3, [4, 5], workers=w) for w in (1, 2)
+        scoring.score_methods(methods, galaxies, [20, 0], 3, [4, 5], workers=w) for w in (1, 2)
     )
     np.testing.assert_array_equal(alone.p_late, shared.p_late)
     columns = [name for name in alone.table.colnames if name != "seconds"]
@@ -101,14 +101,14 @@ def test_scores_do_not_depend_on_the_processes(tmp_path, galaxies, features):
 
     galaxies.save(tmp_path / "dataset")
     told = {"journal": tmp_path / "journal", "inputs": "features of this test"}
-    kept = comparison.score_methods(methods, galaxies, [20, 0], 3, [4, 5], workers=2, **told)
+    kept = scoring.score_methods(methods, galaxies, [20, 0], 3, [4, 5], workers=2, **told)
     np.testing.assert_array_equal(kept.p_late, alone.p_late)
     assert len(list((tmp_path / "journal").glob("*.npz"))) == 24, "each run is kept by who made it"
 
 
 def test_with_all_labels_fewer_draws_will_do(galaxies, features):
     methods = {"kNN": probe(features, "knn")}
-    table = comparison.score_methods(methods, galaxies, [20, 0], 3, draws_all=1).table
+    table = scoring.score_methods(methods, galaxies, [20, 0], 3, draws_all=1).table
     assert [len(table[table["n_labels"] == n]) for n in (20, 60)] == [3, 1]
 
 
