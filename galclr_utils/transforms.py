@@ -133,6 +133,11 @@ class Orientation(Geometry):
     Claims: a galaxy has no up, and its mirror image is as likely as itself. False for what has a
     direction on the sky: the sense in which arms wind, tidal tails towards a neighbour, trails of
     the detector. Looking up between pixels smooths the noise a little.
+
+    >>> quarter = {"angle": torch.tensor([math.pi / 2]), "mirror": torch.tensor([False])}
+    >>> Orientation().apply(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), quarter)[0, 0].round()
+    tensor([[2., 4.],
+            [1., 3.]])
     """
 
     p: float = 1.0
@@ -157,6 +162,10 @@ class Zoom(Geometry):
     galaxy is larger and brighter in all, but not per pixel. False for the galaxy's true size, for
     the seeing and the noise, which do not grow with it, and far away, where surface brightness
     fades as (1 + z)^-4 and the bands see bluer light.
+
+    >>> line = torch.tensor([0.0, 0, 0, 0, 5, 5, 0, 0, 0, 0]).expand(1, 1, 10, 10)
+    >>> Zoom().apply(line, {"zoom": torch.tensor([2.0])})[0, 0, 5].round()
+    tensor([0., 0., 1., 4., 5., 5., 4., 1., 0., 0.])
     """
 
     factor: float = 1.25
@@ -176,6 +185,12 @@ class Recentre(Geometry):
 
     Claims: where exactly the centre was measured does not matter. False for shifts as large as
     the galaxy, after which a neighbour may be the subject of the picture.
+
+    >>> stamp = torch.eye(3)[None, None]
+    >>> Recentre().apply(stamp, {"shift_px": torch.tensor([[1.0, 0.0]])})[0, 0]
+    tensor([[1., 1., 0.],
+            [0., 0., 1.],
+            [0., 0., 0.]])
     """
 
     shift_px: float = 2.0
@@ -198,6 +213,10 @@ class BandScaling(Transform):
     calibration. False as physics, and meant so: colour alone nearly tells the type, and a network
     that may use it learns nothing else (the colour distortion of Chen et al. 2020). With it gone,
     shape is left.
+
+    >>> drawn = BandScaling(strength=0.4, p=1.0).draw((2, 3, 8, 8), torch.manual_seed(0))
+    >>> drawn["factor"].shape, bool((drawn["factor"] - 1).abs().max() <= 0.4)
+    (torch.Size([2, 3]), True)
     """
 
     strength: float = 0.4
@@ -218,6 +237,12 @@ class Seeing(Transform):
     Claims: the same galaxy seen on a worse night. Flux is kept. False where the blur hides what
     makes the type, such as thin arms or a bar; and real seeing has wings, and comes before the
     noise, while here the noise of the stamp is smoothed along with the galaxy.
+
+    >>> star = torch.zeros(1, 1, 9, 9)
+    >>> star[0, 0, 4, 4] = 100
+    >>> seen = Seeing().apply(star, {"sigma_px": torch.tensor([1.0])})
+    >>> float(seen.sum().round()), float(seen.max().round())
+    (100.0, 16.0)
     """
 
     sigma_px: float = 1.0
@@ -269,6 +294,12 @@ class SkyNoise(Transform):
     Claims: the same galaxy in a shorter exposure. False for galaxies already lost in the noise,
     and for bright cores, where the noise is that of the galaxy's own photons. Display units are
     not linear in flux, so there it is only something like noise.
+
+    >>> noise, generator = SkyNoise(sky_rms=(0.02, 0.05), p=1.0), torch.Generator().manual_seed(0)
+    >>> drawn = noise.draw((1, 2, 64, 64), generator)
+    >>> added = noise.apply(torch.zeros(1, 2, 64, 64), drawn).std(dim=(2, 3))
+    >>> bool(torch.allclose(added, drawn["sigma"], rtol=0.05))
+    True
     """
 
     sky_rms: tuple[float, ...]
@@ -295,6 +326,12 @@ class CutOut(Transform):
 
     Claims: no single piece makes the type (DeVries & Taylor 2017); a masked star or a dead column
     is no feature of a galaxy. False where the square covers the whole of a small one.
+
+    >>> drawn = {"centre_px": torch.tensor([[1.0, 1.0]]), "side_px": torch.tensor([2.0])}
+    >>> CutOut().apply(torch.ones(1, 1, 3, 3), drawn)[0, 0]
+    tensor([[0., 0., 1.],
+            [0., 0., 1.],
+            [1., 1., 1.]])
     """
 
     side: float = 0.4
