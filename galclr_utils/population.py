@@ -45,6 +45,9 @@ def k_correction(z):
 
     It is exact at z = 0.1, where it is -2.5 log10(1.1) for any spectrum (Blanton et al. 2003); the
     slope of one magnitude per unit redshift is our choice.
+
+    >>> round(float(k_correction(0.1)), 4)
+    -0.1035
     """
     return -2.5 * np.log10(1.1) + 1.0 * (z - 0.1)
 
@@ -98,6 +101,9 @@ def physical_sizes(absolute, t_type, deviate):
         absolute: absolute r magnitude (h = 0.7).
         t_type: Hubble stage.
         deviate: standard normal numbers; the relations are log-normal.
+
+    >>> physical_sizes(np.array([-20.0, -22.0]), np.array([-3.0, 4.0]), np.zeros(2)).round(1)
+    array([1.5, 5.7])
     """
     knee = 10 ** (-0.4 * (absolute + 20.52))
     early = -0.4 * 0.60 * absolute - 4.63
@@ -114,6 +120,11 @@ def hubble_stages(absolute, rng):
         t_type: (N,) continuous Hubble stage.
         early: (N,) bool, drawn from the early branch; the branches overlap in -0.6 < T < 0.6.
         elliptical: (N,) bool, a spheroid without a disc.
+
+    >>> rng = np.random.default_rng(0)
+    >>> shares = [hubble_stages(np.full(20000, mag), rng)[1].mean() for mag in (-19, -23)]
+    >>> [round(float(share), 1) for share in shares]
+    [0.2, 0.7]
     """
     n = absolute.size
     early = rng.random(n) < 0.20 + 0.50 / (1 + np.exp((absolute + 21.2) / 0.45))

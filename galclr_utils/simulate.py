@@ -192,6 +192,12 @@ def measure(images: np.ndarray, ebv: np.ndarray) -> dict:
     Returns:
         dict of float32 (n,): ``mag_r``, ``r50`` (arcsec, not corrected for seeing),
         ``concentration`` = r90/r50, ``g_r``, ``r_i``.
+
+    >>> images = np.zeros((1, 3, STAMP, STAMP), np.float32)
+    >>> images[0, :, 31:33, 31:33] = np.array([10, 20, 30])[:, None, None] / 4
+    >>> found = measure(images, ebv=np.zeros(1))
+    >>> float(found["mag_r"][0].round(2)), float(found["g_r"][0].round(2))
+    (19.25, 0.75)
     """
     order, filled = _pixels_outwards()
     flat = images.reshape(*images.shape[:2], -1)[:, :, order]
