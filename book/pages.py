@@ -201,15 +201,27 @@ def results(run: Run) -> str:
         return ""
     scores, pairs = score_table.load_scores(run.folder), comparisons(run)
     found = comparison.summary(scores)
-    parts = [f"{judges(run, scores)}; in brackets 95% intervals. {pretrainings(pairs)}".strip()]
+    single = {(r["method"], r["n_labels"]) for r in found if r["n_runs"] == 1}
+    parts = [
+        f"{judges(run, scores)}; in brackets 95% intervals, a star marks a single run. "
+        f"{pretrainings(pairs)}".strip()
+    ]
     for score in ("balanced_accuracy", "accuracy"):
         grid = comparison.grid(found, score)
         title = score.replace("_", " ").capitalize()
-        parts += [f"**{title}**", table(grid.colnames, [list(row) for row in grid.iterrows()])]
+        budgets = [None, *(int(name.split()[0]) for name in grid.colnames[1:])]
+        rows = [
+            [
+                f"{cell}*" if (row[0], n) in single else cell
+                for n, cell in zip(budgets, row, strict=True)
+            ]
+            for row in grid.iterrows()
+        ]
+        parts += [f"**{title}**, the line at one half", table(grid.colnames, rows)]
     if pairs:
         rows = [[p["n_labels"], f"{verdict(p)} {p['b']}", signed(p), p["n_runs"]] for p in pairs]
         header = ["labels", pairs[0]["a"], "difference", "paired draws"]
-        parts += ["**Paired differences** of balanced accuracy", table(header, rows)]
+        parts += ["**Paired differences** of balanced accuracy, the same line", table(header, rows)]
     return "\n\n".join(parts)
 
 
@@ -233,7 +245,9 @@ def headline(run: Run) -> str:
         told.append(f"- with {n} labels **{own[f'{n} labels']}**: it {verdicts}.")
     told.append(
         "In parentheses are paired differences on the same galaxies and labels, in brackets 95% "
-        f"intervals. {pretrainings(pairs)}"
+        "intervals. A pair is compared on the label draws that both have, which are few where one "
+        "is slow, so a difference need not be that of two points of the figure. "
+        f"{pretrainings(pairs)}"
     )
     return unbroken("\n\n".join(told))
 

@@ -23,7 +23,10 @@ OTHERS = (  # colour and marker, in the order of the methods of a panel
     ("#56B4E9", "X"),
     ("#8C6D31", "<"),
     ("#5B3A8C", ">"),
-    ("#777777", "p"),
+    ("#8B1A1A", "p"),
+    ("#2F6B1F", "h"),
+    ("#E377C2", "d"),
+    ("#17808C", "*"),
 )
 ENDS = ("", "_low", "_high")
 
@@ -107,11 +110,12 @@ def draw_step(axis, found: Mapping, left: float, right: float) -> None:
 
 
 def draw_savings(axis, rows: Table, color: str, shift: float, frame: tuple) -> None:
-    """Draw the savings of a method against the target; bounds are open triangles."""
+    """Draw the savings of a method against the target; bounds are open triangles, not joined."""
     x = 100 * np.asarray(rows["share"], float) + shift
     y, low, high = (np.asarray(rows[name], float) for name in ("saving", "low", "high"))
     axis.vlines(x, low.clip(*frame), high.clip(*frame), color=color, lw=2.2, alpha=0.45)
-    axis.plot(x, y, color=color, lw=1.2, label=rows["method"][0])
+    joined = np.where(np.asarray(rows["bound"]) == "crossed", y, np.nan)
+    axis.plot(x, joined, color=color, lw=1.2, label=rows["method"][0])
     for bound, marker in {"crossed": "o", "at least": "^", "at most": "v"}.items():
         own = np.asarray(rows["bound"]) == bound
         face = color if bound == "crossed" else "white"

@@ -17,7 +17,7 @@ from galclr_utils.saving import told
 from galclr_utils.scoreboard import covered, verdict
 
 LINEAR = 5  # points up to which an axis of differences is linear
-TICKS = (-20, -5, -2, 0, 2, 5, 20)
+TICKS = (-20, -10, -5, -2, 0, 2, 5, 10, 20)
 
 
 def label_curves(
@@ -108,7 +108,8 @@ def saving_picture(
         f"of the {reference}. The arrow leads from the labels that the {reference} needs to reach "
         f"it to those that {method} needs; the pale bar is the 95% interval of the saving, drawn "
         f"from the {reference}'s end. Curves are means over the runs that both methods have "
-        f"({found['n_runs']} a budget), their bands are 95% intervals over draws, test galaxies, "
+        f"({found['n_runs']} a budget; with all labels as many as were made), straight between the "
+        "budgets that each was run with; their bands are 95% intervals over draws, test galaxies, "
         f"and {covered(int(found['n_seeds']))}. In the resamples the saving was only bounded in "
         f"these shares: {', '.join(unsure)}. {origin} {source_tag(card)}",
         f"Two curves of balanced accuracy against labels. {reference} reaches {target:.3f} with "
@@ -146,11 +147,12 @@ def savings(table: Table, card: dict, name: str = "fig-saving-shares", origin: s
     return Plate(
         figure,
         name,
-        f"Label saving against the {table['reference'][0]}, for targets from easy to hard. Above 1 "
-        "the method needs fewer labels. Bars are 95% intervals, cut off at the frame. Open "
-        "triangles are bounds: pointing up, the method was above the target with its smallest "
-        "budget and may save more; pointing down, it never reached the target or the reference "
-        f"began above it. {origin} {source_tag(card)}",
+        f"Label saving against the {table['reference'][0]}, for targets from easy to hard; points "
+        "are shifted sideways a little. Above 1 the method needs fewer labels. Bars are 95% "
+        "intervals, cut off at the frame. Open triangles are bounds, which no line joins: pointing "
+        "up, the method was above the target with its smallest budget and may save more; pointing "
+        "down, it never reached the target or the reference began above it. "
+        f"{origin} {source_tag(card)}",
         "Saving against target. " + "; ".join(said) + ".",
     )
 
@@ -185,7 +187,7 @@ def differences_by_budget(
             axis.set_yscale("symlog", linthresh=LINEAR)
         low, high = axes[0, 0].get_ylim()
         axis.set_yticks([t for t in TICKS if low <= t <= high], minor=False)
-        axis.yaxis.set_major_formatter("{x:+g}")
+        axis.yaxis.set_major_formatter(lambda x, _: f"{x:+g}" if x else "0")
         axis.yaxis.set_minor_locator(NullLocator())
         curves.budget_axis(axes[-1, 0], labels)
     words = [verdict(p) for p in pairs]

@@ -185,7 +185,8 @@ def planted_sheet(galaxies: GalaxySet, rows, planted: dict[str, np.ndarray], n: 
         "fig-planted",
         f"{n} test galaxies as they are (left, in both blocks) and with each of the "
         f"{len(kinds)} kinds of oddities that are planted: {', '.join(kinds)}. "
-        f"{source_tag(galaxies.card)} The oddities are drawn, whatever the galaxies.",
+        f"{source_tag(galaxies.card)} The oddities are drawn, whatever the galaxies; what a shift "
+        "brings into the stamp is its own mirror image.",
         f"Two blocks of {n} rows of galaxy pictures; the columns are as observed, "
         f"{', '.join(kinds)}.",
     )
@@ -221,7 +222,7 @@ def recovery(auc: dict[str, dict[str, float]], n_clean: int, n_odd: int, card: d
         figure,
         "fig-recovery",
         f"The probability that a planted oddity is ranked as stranger than an unchanged galaxy "
-        f"({n_odd} of each kind among {n_clean} test galaxies). One half is chance, and below it a "
+        f"({n_odd} of each kind against {n_clean} unchanged). One half is chance, and below it a "
         f"ranking takes the oddity for the more ordinary. Bold: the highest of a kind, or as high "
         "as it in the digits shown. "
         f"{source_tag(card)}",

@@ -226,8 +226,9 @@ def invariance(table: Table, card: dict) -> Plate:
         "fig-invariance",
         "One transform at a time on validation galaxies, each at random strength. Left: how far h "
         "moves, in units of the distance between two galaxies. Right: how well the drawn "
-        f"parameters can be read off the change of h. 0 is invariance in both "
-        f"(what is below -0.2 is drawn there). {source_tag(card)}",
+        "parameters can be read off the change of h by a linear rule (what is below -0.2 is drawn "
+        "there). 0 on the left is invariance; 0 on the right says only that such a rule cannot "
+        f"name the change. {source_tag(card)}",
         f"Distance moved and R squared: {'; '.join(told)}.",
     )
 

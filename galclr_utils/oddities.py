@@ -114,7 +114,7 @@ def wrong_gain(stamp, random, sky: Sky):
 
 
 def off_centre(stamp, random, sky: Sky):
-    """Shift the galaxy by a quarter of the stamp or more; what comes in is mirrored sky."""
+    """Shift the galaxy by a quarter of the stamp or more; what comes in is mirrored."""
     dy, dx = np.rint(_place(stamp, random, 0.25, 0.35)).astype(int)
     margin = max(abs(dy), abs(dx))
     wide = np.pad(stamp, ((0, 0), (margin, margin), (margin, margin)), mode="symmetric")

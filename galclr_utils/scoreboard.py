@@ -7,6 +7,7 @@ from itertools import groupby, pairwise
 import numpy as np
 from astropy.table import Table
 
+from galclr_utils.calibration import wilson
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.plates import COLORS, Plate, canvas, source_tag
 from galclr_utils.regression import Predictions
@@ -167,9 +168,10 @@ def differences(pairs: list[dict], card: dict) -> Plate:
 def accuracy_by_type(galaxies: GalaxySet, scores, methods: list[str]) -> Plate:
     """Draw the share of right answers against the true T-type, with the largest budget.
 
-    Bins of T-type with fewer than five test galaxies are left empty. Where the catalogue knows the
-    types before the scatter of the labels (``true_label``), how often these agree with the labels
-    is drawn too: nobody can be expected to do better.
+    Bins of T-type with fewer than five test galaxies are left empty. Bars are Wilson's 95%
+    intervals for as many galaxies as a bin holds, the number at its foot. Where the catalogue knows
+    the types before the scatter of the labels (``true_label``), how often these agree with the
+    labels is drawn too: nobody can be expected to do better.
 
     Args:
         galaxies: the set, with ``ttype``.
@@ -185,17 +187,23 @@ def accuracy_by_type(galaxies: GalaxySet, scores, methods: list[str]) -> Plate:
         right[method] = ((p_late > 0.5) == (scores.label == 1)).mean(axis=0)
     if ceiling := "true_label" in galaxies.catalog.colnames:
         right["true type"] = np.asarray(galaxies.catalog["true_label"])[rows] == scores.label
-    said = []
+    said, middle = [], (EDGES[:-1] + EDGES[1:]) / 2
+    counts = np.histogram(t_type, EDGES)[0]
     with canvas(1, 1, width=6.5, height=3.4) as (figure, axis):
-        for method, of_galaxy in right.items():
+        for k, (method, of_galaxy) in enumerate(right.items()):
             share = share_by_type(t_type, of_galaxy)
             color, marker = METHOD_COLORS.get(method, ("0.5", ""))
             style = {"marker": marker, "color": color, "ls": "-" if marker else "--"}
-            axis.plot((EDGES[:-1] + EDGES[1:]) / 2, share, label=method, **style)
+            axis.plot(middle + 0.06 * k, share, label=method, **style)
+            if marker:
+                ends = wilson(share, np.maximum(counts, 1))
+                axis.vlines(middle + 0.06 * k, *ends, color=color, lw=1, alpha=0.7)
             if np.isfinite(share).any():
                 low = int(np.nanargmin(share))
                 bin_ = f"{EDGES[low]:g} to {EDGES[low + 1]:g}"
                 said.append(f"{method} is lowest, {share[low]:.2f}, for T-types from {bin_}")
+        for x, n in zip(middle, counts, strict=True):
+            axis.text(x, 0.02, str(n), ha="center", fontsize=7, color="0.35")
         axis.axvline(0, color="0.6", lw=1, zorder=0)
         axis.set(xlabel="true T-type", ylabel="share of right answers", ylim=(0, 1.02))
         figure.legend(fontsize=8, loc="outside lower center", ncols=3)
@@ -203,8 +211,9 @@ def accuracy_by_type(galaxies: GalaxySet, scores, methods: list[str]) -> Plate:
     return Plate(
         figure,
         "fig-by-type",
-        "Accuracy against T-type, with the largest label budget, the mean of all its runs. The "
-        f"vertical line is the border between early and late types. {dashed}"
+        "Accuracy against T-type, with the largest label budget, the mean of all its runs. Bars "
+        "are 95% intervals for as many galaxies as a bin holds, the number at its foot; points are "
+        f"shifted sideways a little. The vertical line is the border between the types. {dashed}"
         + source_tag(galaxies.card),
         "Accuracy against T-type: " + ("; ".join(said) or "no galaxy with a T-type") + ".",
     )

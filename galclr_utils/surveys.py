@@ -47,7 +47,8 @@ def exchange(
         ``exchange``: rows encoder, labels, tested, n_labels, n_test; accuracy and
         balanced_accuracy, each with _low and _high. ``cost``: rows encoder, tested; mean, low, high
         of balanced accuracy with labels of the other set minus with the set's own, paired by draw
-        number and galaxy.
+        number and galaxy. ``encoders``: rows tested, a, b; the same of the encoder from elsewhere
+        (a) minus the set's own, or random weights (b), all with labels of the tested set.
     Raises:
         ValueError: not two runs, other bands, or a set without labels of both splits.
     """
@@ -65,7 +66,7 @@ def exchange(
     for name in runs:  # the control: of the same shape, and never trained
         control = baselines.random_encoder(sets[name], encoders[name], seed=1000)
         networks[f"random weights, {name}"] = name, control
-    table, cost = [], []
+    table, cost, told = [], [], {}
     for encoder, (home, network) in networks.items():
         bare = copy.deepcopy(network)
         bare.normalize = Normalize("identity")
@@ -74,7 +75,7 @@ def exchange(
             for part, some in rows[name].items():
                 shown = adapted(own.images[some], own_norm[name], ends[name], ends[home])
                 features[name, part] = bare.embed(shown)
-        p = _probe_all(sets, rows, features, n_labels, n_draws)
+        told[encoder] = p = _probe_all(sets, rows, features, n_labels, n_draws)
         for (taught, tested), (n, p_late) in p.items():
             truth = sets[tested].labels[rows[tested]["test"]]
             row = {"encoder": encoder, "labels": taught, "tested": tested, "n_labels": n}
@@ -83,14 +84,23 @@ def exchange(
                 found = intervals.interval(truth, p_late, [0] * n_draws, range(n_draws), score)
                 row |= {f"{score}{end}": found[k] for end, k in SUFFIXES.items()}
             table.append(row)
-        for tested in sets:
-            (other,) = set(sets) - {tested}
+        for tested, other in zip(sets, reversed(sets), strict=True):
             truth = sets[tested].labels[rows[tested]["test"]]
             pair = [p[taught, tested][1] for taught in (other, tested)]
-            found = intervals.paired_difference(truth, *pair, [0] * n_draws, range(n_draws))
-            ends_of = {name: found[name] for name in ("mean", "low", "high")}
-            cost.append({"encoder": encoder, "tested": tested} | ends_of)
-    return {"exchange": Table(table), "cost": Table(cost)}
+            cost.append({"encoder": encoder, "tested": tested} | _difference(truth, *pair))
+    apart = []
+    for tested, other in zip(sets, reversed(sets), strict=True):
+        truth, a = sets[tested].labels[rows[tested]["test"]], called[other]
+        for b in (called[tested], f"random weights, {tested}"):
+            pair = [told[encoder][tested, tested][1] for encoder in (a, b)]
+            apart.append({"tested": tested, "a": a, "b": b} | _difference(truth, *pair))
+    return {"exchange": Table(table), "cost": Table(cost), "encoders": Table(apart)}
+
+
+def _difference(truth, p_a, p_b) -> dict[str, float]:
+    """Return mean, low and high of a minus b in balanced accuracy, for (R, T) draws of labels."""
+    found = intervals.paired_difference(truth, p_a, p_b, [0] * len(p_a), range(len(p_a)))
+    return {name: found[name] for name in ("mean", "low", "high")}
 
 
 def store_exchange(folder: Path, runs: Mapping[str, Path], **options) -> Path:

@@ -11,11 +11,14 @@ from galclr_utils.inspections import bars, curves, dots, height_of, legend, said
 from galclr_utils.plates import Plate, canvas, source_tag
 
 
-def reliability(tables: dict[str, Table], found: dict[str, dict], card: dict) -> Plate:
+def reliability(
+    tables: dict[str, Table], found: dict[str, dict], trained: str, card: dict
+) -> Plate:
     """Draw how often galaxies are late against the probability they were given.
 
     Args:
         tables: method -> `calibration.reliability`. found: method -> `calibration.calibration`.
+        trained: with how many labels, in how many draws.
     """
     names = list(tables)
     shape = {"width": max(3.2, 2.4 * len(names)), "height": 3.2, "sharey": True, "squeeze": False}
@@ -34,7 +37,8 @@ def reliability(tables: dict[str, Table], found: dict[str, dict], card: dict) ->
     return Plate(
         figure,
         "fig-reliability",
-        "Reliability on test galaxies: above the diagonal more galaxies are late than was said. "
+        f"Reliability on test galaxies, {trained}: above the diagonal more galaxies are late than "
+        "was said. "
         "Bars are 95% intervals of each share, grey columns how many galaxies got such a "
         f"probability. {'; '.join(words)}. Chance alone would give perfect probabilities an ECE of "
         f"about {chance:.3f}. {source_tag(card)}",
@@ -42,11 +46,14 @@ def reliability(tables: dict[str, Table], found: dict[str, dict], card: dict) ->
     )
 
 
-def abstention(covered: dict[str, tuple], areas: dict[str, dict], card: dict) -> Plate:
+def abstention(
+    covered: dict[str, tuple], areas: dict[str, dict], trained: str, card: dict
+) -> Plate:
     """Draw accuracy against the share of galaxies that a method is asked to classify.
 
     Args:
         covered: method -> `calibration.risk_coverage`. areas: method -> `calibration.area_covered`.
+        trained: with how many labels, in how many draws.
     """
     words = []
     with canvas(width=6, height=3.6) as (figure, axis):
@@ -70,8 +77,8 @@ def abstention(covered: dict[str, tuple], areas: dict[str, dict], card: dict) ->
         figure,
         "fig-abstention",
         "What a method gains by leaving the galaxies it is least sure of to a person: accuracy "
-        f"against the share classified. {'; '.join(words)}; in brackets 95% intervals of the mean "
-        f"accuracy over all shares, which is the area under the curve. {source_tag(card)}",
+        f"against the share classified; {trained}. {'; '.join(words)}; in brackets 95% intervals "
+        f"of the mean accuracy over all shares, the area under the curve. {source_tag(card)}",
         f"Curves of accuracy against the share classified: {'; '.join(words)}.",
     )
 

@@ -163,7 +163,7 @@ if two_types:
 # %% [markdown]
 # **How to read it.** An agreement of 0.8 says that eight of ten neighbours are of a galaxy's own type.
 # What was learned is not the agreement in the first row, but what it has more than the controls: they get
-# theirs from what needs no learning, brightness and size for instance. The line below gives that difference
+# theirs from what needs no learning, brightness and size for instance. The line above gives that difference
 # with two standard errors. (These are rough, since galaxies share neighbours; {ref}`ch-probes` does better.)
 #
 # The same can be asked of every property. How well does the mean of a galaxy's ten neighbours tell its own

@@ -339,8 +339,9 @@ plate.save(run) if plate else print("this catalogue has no T-types")
 
 # %% [markdown]
 # **What to see.** Where is the valley of each method, and does it lie at the border between the types?
-# There the labels themselves are a matter of opinion: where the true types are known, the dashed line says
-# how often they agree with the labels, and what is left below it is what a method could still gain. Is one
+# There the labels themselves are a matter of opinion, and a coin would be right half the time (few galaxies lie
+# there: mind the bars before you believe a point below one half). Where the true types are known, the dashed line
+# says how often they agree with the labels, and what is left below it is what a method could still gain. Is one
 # curve the higher on one side of the border and the lower on the other? Then it leans towards one type,
 # and that is how two scores come to disagree.
 
@@ -445,10 +446,12 @@ binomial = (right.mean() * (1 - right.mean()) / len(right)) ** 0.5
 assert abs(redrawn.std() - binomial) <= 0.2 * binomial
 
 # %% [markdown]
-# For one run the bootstrap over test galaxies *is* the binomial error: the last lines make sure of it.
-# What the table has beyond it comes from the draws of labels. Expect little of that with the largest
-# budget, where nearly all is the luck of the test galaxies, and more with few labels. A difference of half
-# a per cent between two papers' accuracies means nothing if each tested on two thousand galaxies of its own.
+# For one run the bootstrap over test galaxies *is* the binomial error: the last lines make sure of it. The
+# table's interval is that of a *mean over draws*, and two things pull it in opposite directions. The draws
+# differ in how well they teach, which widens it. And where they disagree about a galaxy, their mean depends
+# less on whether just this galaxy was in the test set, which narrows it: with few labels the draws disagree
+# about many. So it can come out on either side of the binomial error, and seldom far from it. A difference of
+# half a per cent between two papers' accuracies means nothing if each tested on two thousand galaxies of its own.
 # ```{solution-end}
 # ```
 #
@@ -456,8 +459,8 @@ assert abs(redrawn.std() - binomial) <= 0.2 * binomial
 # :label: ex-permuted
 # ```
 # A probe finds structure in anything if it has enough numbers to play with. Take at most 100 training
-# galaxies, shuffle their labels, and train the fully connected probe on $h$. How well does it know these
-# *training* labels? And what should it score on test galaxies?
+# galaxies, shuffle their labels, and train the fully connected probe on $h$; do it again with other galaxies.
+# How well does it know these *training* labels? And what should it score on test galaxies?
 # ```{exercise-end}
 # ```
 #
@@ -467,9 +470,9 @@ assert abs(redrawn.std() - binomial) <= 0.2 * binomial
 
 # %%
 level, truth = decorrelate(h[min(h)], learn), galaxies.labels[test]
-some = train[draw_labels(galaxies.labels[train], min(100, len(train)), seed=seed)]
 random, found = np.random.default_rng(seed), []
 for k in range(20):
+    some = train[draw_labels(galaxies.labels[train], min(100, len(train)), k, seed)]
     shuffled = random.permutation(galaxies.labels[some])
     x = level[np.concatenate([some, test])]
     p_late = fit_probe("fully connected", level[some], shuffled, x, seed=k)

@@ -120,9 +120,9 @@ n_draws |= {"fully connected": n_trained_draws, "SVM": slow_draws}
 # of this chapter take?
 
 # %%
-days = Table({"labels": budgets, "hours": [n * 20 / 3600 for n in budgets]})
-days["working days"] = days["hours"] / 7
-days["hours"].format = days["working days"].format = ".1f"
+days = Table({"labels": budgets, "minutes": [n * 20 / 60 for n in budgets]})
+days["working days"] = days["minutes"] / 60 / 7
+days["minutes"].format, days["working days"].format = ".0f", ".2f"
 plates.show(days)
 
 # %% [markdown]
@@ -226,8 +226,8 @@ print(f"{len(scores.table)} runs of {n_methods} methods on {len(test)} test gala
 # ## Where is the line?
 #
 # Every method gives a probability of being late. To *call* a galaxy late, a line has to be drawn. At one half
-# it is best for accuracy. But where one type is rare, a classifier has learned that it is rare, and with few
-# labels it has learned little else: it asks for much evidence before it names the rare type. Balanced accuracy,
+# it is best for accuracy. But a classifier has learned which type is the commoner one, even if by little, and
+# with few labels it has learned little else: it asks for much evidence before it names the other. Balanced accuracy,
 # which counts both types alike, then measures the shares of the sample more than the galaxies. So for
 # balanced accuracy all methods judge *as if both types were equally common*, up to {ref}`sec-buying`: the odds
 # are divided by the odds of the labels in the budget {cite}`saerens2002adjusting`. It costs no label, changes
@@ -318,7 +318,9 @@ areas(table)
 # - the method never gets there: the saving is *at most* what its largest budget allows, below 1.
 #
 # In the interval a bound counts for all that it allows, down to 0 or up to infinity. So an interval that begins
-# at 0 says that, in at least one resample in forty, nothing bounded the saving from below.
+# at 0 says that, in at least one resample in forty, nothing bounded the saving from below. And the number in front
+# is that of the mean curves: where it is an *at most*, the interval may reach beyond it, since in some resamples the
+# method does get there.
 
 # %%
 names = set(table["method"])
@@ -343,7 +345,9 @@ plate.save(run) if plate else print("no saving to be drawn")
 # %% [markdown]
 # **What to see.** The arrow is the saving, on an axis where equal lengths are equal *factors*. It may be short,
 # or point the other way. How long is the pale bar? Where curves are flat, a small error in the score becomes a
-# large one in the number of labels: no number of this kind can be sharp. And it depends on the target: here is
+# large one in the number of labels: no number of this kind can be sharp. Where a curve was measured counts, too: a
+# network that was run with three budgets is drawn straight over a factor of ten, and a curve that bends in between
+# would cross elsewhere (the stored grids below have all budgets for all methods). And it depends on the target: here is
 # the whole answer.
 
 # %%
@@ -351,7 +355,8 @@ plate = saved and efficiency.savings(saved, galaxies.card)
 plate.save(run) if plate else print("no savings to be drawn")
 
 # %% [markdown]
-# **What to see.** Does the saving grow or shrink as more is asked? Below 1 the method needs more labels than the
+# **What to see.** Does the saving grow or shrink as more is asked? (Follow the filled points; a bound only says how
+# far the budgets reach.) Below 1 the method needs more labels than the
 # reference. If it never gets to the target with all labels there are, only a bound is left: a statement as useful
 # as a large saving at an easy target. At the left end a bound may come from the other side, since the reference
 # is above an easy target with its smallest budget already.
@@ -591,6 +596,11 @@ print(f"{len(sold.table)} runs in bought/runs.csv")
 
 # %% [markdown]
 # ## Real galaxies
+#
+# Pictures of SDSS galaxies with the types of Galaxy Zoo 1 {cite}`lintott2011galaxy`, from a public collection: colour
+# composites of 64 pixels, of which the central 32 are used, each scaled to its galaxy, compressed and stretched. The
+# captions name its files: `gz1` holds the pictures with labels, `gz2_unlabelled` more pictures of Galaxy Zoo 2
+# {cite}`willett2013galaxy`, whose labels are not used: the pretraining saw these too.
 
 # %%
 grid_real, about_real = real

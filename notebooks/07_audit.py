@@ -26,7 +26,8 @@
 #
 # **You need** {ref}`ch-probes`.
 #
-# **In:** `dataset/`, `pretrain/`, `embedding/`, `probes/`. **Out:** figures; `audit/`, where arms are pretrained.
+# **In:** `dataset/`, `pretrain/`, `embedding/`, `probes/`. **Out:** figures; `audit/`, where the *arms* of an
+# experiment (networks alike but for one thing) are pretrained.
 #
 # ```{include} ../book/_generated/time_07_audit.md
 # ```
@@ -302,8 +303,8 @@ if compared:
 # is little, the rest of the picture was enough. In the rows against the rule, red late and blue early, the
 # colour-blind arm has an advantage if the other takes the shortcut. Mind how many galaxies such a row has.
 #
-# **What the stored arms show** (SIMULATED galaxies, one pretraining each). *SimCLR takes the shortcut, though nobody
-# told it which colour goes with which type.* Without colour the probe loses about two points on all galaxies, and it
+# **What the stored arms show** (SIMULATED galaxies, one pretraining each). *A probe on SimCLR takes the shortcut,*
+# as far as colour is left in $h$; the transforms of {ref}`ch-views` dim it and do not remove it. Without colour the probe loses about two points on all galaxies, and it
 # becomes the better judge of just those that break the rule: right about three in four blue early types instead of
 # fewer than six in ten, and about eight points more often right about red late ones. Which network is better
 # depends on what it is for: to sort a survey, or to find its red spirals.
@@ -348,7 +349,7 @@ inspections.nuisances(table, card).save(run)
 #
 # SimCLR was asked to give the same answer to two views of a galaxy. To which of the changes did $h$ become
 # blind? Each transform is applied alone, to all validation galaxies. (The mean over orientations is left out
-# here, or the first row would be trivial.)
+# here, or the row *orientation* would be trivial.)
 
 # %%
 few = galaxies.indices("val")[:500]
@@ -421,7 +422,9 @@ for name, runs in runs_of.items():
 graded = {name: calibration.calibration(scores.label, *k) for name, k in kinds.items()}
 drawn = {name: calibration.reliability(scores.label, k[0]) for name, k in kinds.items()}
 found["calibration"] = graded | {"temperatures": temperatures, "n_labels": middle}
-trust.reliability(drawn, graded, card).save(run)
+of_each = ", ".join(f"{len(runs)} of {name}" for name, runs in runs_of.items())
+trained = f"with {middle} labels (draws: {of_each})"
+trust.reliability(drawn, graded, trained, card).save(run)
 
 # %% [markdown]
 # **What to see.** Does a curve lie flatter than the diagonal? Then the classifier is surer than it should be,
@@ -432,14 +435,15 @@ trust.reliability(drawn, graded, card).save(run)
 # ### Say "I do not know"
 #
 # Honest doubts can be used. Let the classifier keep the galaxies it is surest of and hand the others to a
-# person. How accurate is it then?
+# person. How accurate is it then? (These are the same few draws as before, so *on all* need not be just what
+# {ref}`ch-probes` has as the mean of more.)
 
 # %%
 curves = {n: calibration.risk_coverage(scores.label, k[0]) for n, k in kinds.items()}
 areas = {n: calibration.area_covered(scores.label, *k) for n, k in kinds.items()}
 curves, areas = ({n: d[n] for n in runs_of} for d in (curves, areas))
 found["abstention"] = areas
-trust.abstention(curves, areas, card).save(run)
+trust.abstention(curves, areas, trained, card).save(run)
 
 # %% [markdown]
 # **What to see.** The right end is plain accuracy. Going left, the curve should rise: the doubtful galaxies
@@ -568,6 +572,14 @@ if exchanged:
         cost[name].format = "+.3f"
     print("balanced accuracy, with labels of the other set minus with the set's own:")
 plates.show(cost) if exchanged else print("nothing was exchanged")
+
+# %%
+apart = exchanged.get("encoders") if exchanged else None
+if apart is not None:
+    for name in ("mean", "low", "high"):
+        apart[name].format = "+.3f"
+    print("with labels of the tested set, encoder a minus encoder b:")
+plates.show(apart) if apart is not None else print("no encoders to compare")
 
 # %% [markdown]
 # **How to read it.** Where there are such results: compare, for one tested set, first the two probes on one

@@ -183,7 +183,7 @@ def test_results_and_headline_say_what_the_scores_allow(tmp_path):
     write_json(tmp_path / "dataset" / "card.json", {"simulated": True})
     run, nbsp = chapters.Run(tmp_path, tmp_path, {}), "\u00a0"
     said = pages.results(run).replace(nbsp, " ")
-    assert "| good + kNN | 1.000 [1.000, 1.000] |" in said
+    assert "| good + kNN | 1.000 [1.000, 1.000]* |" in said, "a single run has a star"
     assert "| 100 | beats worse + kNN | +1.000 [+1.000, +1.000] | 1 |" in said
     same = "is not distinguished from good + kNN | +0.000 [+0.000, +0.000] | 1 |"
     assert same in said

@@ -81,7 +81,9 @@ def test_the_table_marks_the_best_of_each_kind(galaxies):
     texts_are_of(plate, galaxies, "fig-recovery")
     assert "ring: as good 0.90; trail: other 0.70" in plate.alt
     bold = [t.get_text() for t in plate.figure.axes[0].texts if t.get_weight() == "bold"]
-    assert sorted(bold) == ["0.70", "0.90", "0.90"] and "50 of each kind among 950" in plate.caption
+    assert (
+        sorted(bold) == ["0.70", "0.90", "0.90"] and "50 of each kind against 950" in plate.caption
+    )
 
 
 def test_the_strangest_in_common_are_counted(galaxies, rows):

@@ -60,9 +60,9 @@ def made():
         ),
         "property": inspections.by_property({"mag_r": bins}, CARD),
         "reliability": trust.reliability(
-            {"m": calibration.reliability(labels, p)}, {"m": found}, CARD
+            {"m": calibration.reliability(labels, p)}, {"m": found}, "90 labels", CARD
         ),
-        "abstention": trust.abstention(curve, area, CARD),
+        "abstention": trust.abstention(curve, area, "90 labels", CARD),
         "truth": trust.truth(noisy, 0.93, CARD),
         "night": trust.degradation({"noise": night}, CARD, star),
         "exchange": trust.exchange(moved, "SIMULATED galaxies."),

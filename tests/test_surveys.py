@@ -51,6 +51,17 @@ def test_two_runs_are_exchanged_both_ways_with_both_labels(runs, tmp_path):
         }
         lost = of["pictures", "flux"] - of["flux", "flux"]
         assert cost[encoder, "flux"] == pytest.approx(lost, abs=1e-6)
+    at_home = {r["encoder"]: r["balanced_accuracy"] for r in table if r["labels"] == r["tested"]}
+    assert at_home.keys() == encoders
+    of = {
+        (r["encoder"], r["tested"]): r["balanced_accuracy"]
+        for r in table[table["labels"] == table["tested"]]
+    }
+    assert len(tables["encoders"]) == 4
+    for row in tables["encoders"]:
+        gap = of[row["a"], row["tested"]] - of[row["b"], row["tested"]]
+        assert row["mean"] == pytest.approx(gap, abs=1e-6) and row["low"] <= row["high"]
+        assert row["tested"] in row["b"] and row["tested"] not in row["a"]
 
 
 def test_a_set_without_labels_or_a_single_run_is_refused(runs, tmp_path):
