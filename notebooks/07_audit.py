@@ -650,7 +650,7 @@ for share, value in poisoned.items():
 # ```
 
 # %%
-both = Table({"property": list(nuisance)})
+both = Table({"property": [inspections.TITLES.get(p, p) for p in nuisance]})
 for space in ("h", "random weights"):
     for kind, name in {"ridge": "linear", "knn": "neighbours"}.items():
         r2 = nuisances.nuisance_table({space: asked[space]}, nuisance, kind, seed)["mean"]
