@@ -102,9 +102,18 @@ def times(run: Run, chapters: list[Chapter]) -> str:
     seconds = {c.name: done[c.name]["seconds"] for c in chapters if c.name in done}
     if not seconds:
         return ""
-    rows = [[f"`{name}`", minutes(s), device(run, name)] for name, s in seconds.items()]
+    titles = {c.name: title(c) for c in chapters}
+    rows = [
+        [f"{titles[name]} (`{name}`)", minutes(s), device(run, name)] for name, s in seconds.items()
+    ]
     rows.append(["together", minutes(sum(seconds.values())), ""])
     return table(["chapter", "wall time", "on"], rows)
+
+
+def title(chapter: Chapter) -> str:
+    """Return the heading of a chapter: the first that its text has."""
+    lines = chapter.notebook.cells[0].source.splitlines()
+    return next((line[2:] for line in lines if line.startswith("# ")), chapter.name)
 
 
 def time_line(run: Run, chapters: list[Chapter]) -> str:
@@ -114,9 +123,10 @@ def time_line(run: Run, chapters: list[Chapter]) -> str:
     if not seconds:
         return ""
     longest = max(seconds, key=seconds.get)
+    (slowest,) = [title(c) for c in chapters if c.name == longest]
     return (
         f"This copy was computed in {minutes(sum(seconds.values()))} on {device(run, longest)}, "
-        f"{minutes(seconds[longest])} of them in `{longest}`: {{ref}}`all times <sec-times>`."
+        f"{minutes(seconds[longest])} of them in *{slowest}*: {{ref}}`all times <sec-times>`."
     )
 
 

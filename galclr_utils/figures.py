@@ -100,7 +100,8 @@ def label_scatter(galaxies: GalaxySet, flips: dict[float, float], own: float) ->
         "fig-label-scatter",
         f"Left: how often a galaxy of a given true T-type is labelled late, at the scatter of this "
         f"set ({own:g}, dashed on the right). Right: the share of wrong labels that other scatters "
-        f"would give the same galaxies. {source_tag(galaxies.card)}",
+        "would give the same galaxies, their errors drawn anew (so the set itself, at its own "
+        f"scatter, may have a few more or less). {source_tag(galaxies.card)}",
         f"Left, the share labelled late: {ends}. Right, wrong labels: {words}.",
     )
 

@@ -83,8 +83,8 @@ def ratios(speed: Benchmark) -> Plate:
         figure,
         "fig-ratios",
         "What was gained, and how near the limit that is. Bars: medians over rounds; thin lines: "
-        f"the lowest to the highest round; orange marks: the aims. Of {len(judged)} aims {n_met} "
-        f"are reached. {speed.origin}",
+        f"the lowest to the highest round; orange marks: the aims. Of the {len(judged)} aims drawn "
+        f"here {n_met} are reached. {speed.origin}",
         "Horizontal bars: " + "; ".join(said) + ".",
     )
 

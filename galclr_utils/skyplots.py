@@ -104,13 +104,13 @@ def bands(same: np.ndarray, stamp: np.ndarray, off: np.ndarray, rest: np.ndarray
     )
 
 
-def sheet(kinds: Mapping[str, tuple], card: dict, name: str = "fig-sky-sheet") -> Plate:
+def sheet(kinds: Mapping[str, tuple], card: dict, name: str, what: str) -> Plate:
     """Show rows of stamps in colour, each with a few words below.
 
     Args:
         kinds: title -> (stamps (n, 3, H, W), n texts); NaN, where a band is missing, counts as 0.
         card: of the set, in nanomaggies.
-        name: of the figure.
+        name: of the figure. what: the caption's first words.
     """
     kinds = {title: pair for title, pair in kinds.items() if len(pair[0])}
     columns = max(len(stamps) for stamps, _ in kinds.values())
@@ -131,7 +131,7 @@ def sheet(kinds: Mapping[str, tuple], card: dict, name: str = "fig-sky-sheet") -
     return Plate(
         figure,
         name,
-        f"Stamps as they were cut, i, r and g as red, green and blue; {told}. {source_tag(card)}",
+        f"{what}; i, r and g as red, green and blue. {told}. {source_tag(card)}",
         f"Rows of small colour pictures. {told}.",
     )
 

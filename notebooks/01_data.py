@@ -38,8 +38,8 @@
 # zero is early, above is late.
 #
 # The Sloan Digital Sky Survey took pictures of hundreds of thousands of galaxies at redshifts below
-# 0.15 in five bands; we use three, $g$, $r$ and $i$. Nobody can label a survey like that by eye, and
-# the next ones are a thousand times larger. Hence the question of this book: how much can a machine
+# 0.15 in five bands; we use three, $g$, $r$ and $i$. To label such a survey by eye took volunteers by the
+# hundred thousand {cite}`lintott2011galaxy`, and the next ones are a thousand times larger. Hence the question of this book: how much can a machine
 # learn of morphology *without labels*, and how few labels turn what it has learned into a catalogue?
 #
 # ## Parameters

@@ -440,7 +440,7 @@ else:
 # as strangers:
 #
 # $$
-# \ell = -\log \frac{\exp(q \cdot k_+/\tau)}{\exp(q \cdot k_+/\tau) + \sum_{m=1}^{K} \exp(q \cdot k_m/\tau)} .
+# \ell = -\log \frac{\exp(q \cdot k_+/\tau)}{\exp(q \cdot k_+/\tau) + \sum_{j=1}^{K} \exp(q \cdot k_j/\tau)} .
 # $$ (eq-moco)
 #
 # Everything said above of temperature and forces holds for it. No gradient flows through the copy, which

@@ -373,6 +373,11 @@ print(precision.facts["decision"] if precision else timings.absent("precision"))
 #
 # Now the last guess. If seconds grow as a power of the number of galaxies, $t \propto N^p$, then in
 # logarithmic axes they lie on a straight line of slope $p$.
+#
+# Each stage was run once at each size. *Prepare* makes a data set, of which *simulate* and *duplicates* are parts;
+# *open* loads it and fits its views; *pretrain* is **one epoch** of `cnn4`, in batches of 256 galaxies; *embed* takes
+# one orientation; *pca* finds 64 components, *knn* answers a thousand queries, *probe* fits a logistic one to all
+# labels.
 
 # %%
 plate = gauges.growth(growth) if growth else None
@@ -390,7 +395,8 @@ plates.show(exponents) if growth else print(timings.absent("growth"))
 # cheap.) Two would be fatal: comparing each galaxy with each is $N^2/2$ comparisons, and from a thousand to a
 # million galaxies that is a factor of a million. Finding duplicates sounds like that: look at its line.
 #
-# *Undecided* means that the interval reaches beyond 1.1, so that worse than linear is not excluded. A few sizes,
+# (Where no interval is given, fewer than three sizes took long enough to count.) *Undecided* means that the interval
+# reaches beyond 1.1, so that worse than linear is not excluded. A few sizes,
 # each measured once, do not say more. An interval wider than 2 says that the times lie on no line at all. The
 # probe is fitted in rounds, and how many it needs is not a matter of $N$ alone. UMAP takes other ways for other
 # sizes: up to 4095 galaxies umap-learn compares all with all, above that it searches neighbours in a cheaper

@@ -93,13 +93,15 @@ missing = f"nothing to show: no such study in {studies_dir}: see studies/README.
 # %%
 names = "method encoder representation batch_size learning_rate temperature".split()
 names += "probability zoom recentre_px band_scaling seeing_px noise cutout".split()
+names += "crop_px image_size_px binning".split()  # of the stamps, where a study says it
 if study:
-    plan = study.record["plan"]
-    facts = [("galaxies learned from", plan["n_train"]), ("epochs", plan["epochs"])]
-    facts += [("galaxies judged", study.record["n_asked"])]
-    facts += [(name, study.record["base"][name]) for name in names]
-    rows = [(name, str(value)) for name, value in facts]
-plates.show(Table(rows=rows, names=("setting", "base"))) if study else print(missing)
+    table = Table({"setting": ["galaxies learned from", "epochs", "galaxies judged", *names]})
+    for one in filter(None, (study, other)):
+        plan, own = one.record["plan"], one.record["base"]
+        values = [plan["n_train"], plan["epochs"], one.record["n_asked"]]
+        values += [own.get(name, "–") for name in names]
+        table[one.record["name"]] = list(map(str, values))
+plates.show(table) if study else print(missing)
 
 # %% [markdown]
 # And this is what it scores, in the representation $h$, in the pooled features before it and in the
@@ -222,7 +224,8 @@ choices.spaces(study).save(run) if study else print(missing)
 # %% [markdown]
 # **How to read it.** Does the rank of the three depend on the judge? The neighbours take distances as they
 # are; a probe with many labels can find what is hidden in small directions, one with few labels cannot.
-# And the controls, for which nothing was learned, are the level that all of this chapter stands on.
+# And the controls, for which nothing was learned (random weights, and principal components of the pixels), are the
+# level that all of this chapter stands on.
 #
 # ## Do simulated galaxies advise well?
 #
@@ -236,9 +239,11 @@ plate.save(run) if plate else print("needs two stored studies with changes in co
 # %% [markdown]
 # **How to read it.** Points along the rising diagonal are advice that holds. In the lower right are
 # improvements that the simulation promised and the pictures did not keep. The two bases differ, in more
-# than the galaxies: compare their records before you blame the simulation.
+# than the galaxies: compare the columns of the first table of this chapter before you blame the simulation.
 #
-# What mattered in the second study?
+# What mattered in the second study? (Its galaxies are pictures of SDSS galaxies with the types of Galaxy Zoo 1, and more
+# pictures without a type to pretrain on; its base stamp is the central 32 pixels, not binned, which the group
+# *stamps* would call 32/1.)
 
 # %%
 few = ["left out", "alone", "band scaling", "stamps"]
@@ -248,7 +253,9 @@ plate.save(run) if plate else print(missing)
 # %% [markdown]
 # **What to see.** On the simulation no more differences lie outside the band than luck would put there; one
 # change, the smallest softening, clearly hurts. On real pictures, on the contrary, two things decide. *The colour
-# has to be hidden*: without band scaling all three judges lose more than five points. *The stamp has to be cut to
+# has to be hidden, if the other transforms are there*: without band scaling all three judges lose more than five
+# points. (With *orientation only* they lose one to three: as long as two views differ by a turn alone, whatever tells
+# galaxies apart tells them, and colour has to take less of the work.) *The stamp has to be cut to
 # the galaxy*: with the whole stamp, at any binning, the probe with 100 labels loses more than three points. And
 # nothing that was tried is better than the base. Perhaps the simulation is too tidy for this: its colours follow
 # simple laws and its neighbours are simple ellipses. (That is a guess. It was not tested.) A simulation tests a
@@ -287,7 +294,8 @@ plates.show(differences.listed(other, "hurt")) if other else print(missing)
 plates.show(differences.listed(study, "not told apart")) if study else print(missing)
 
 # %% [markdown]
-# How many of the verdicts would luck alone have made?
+# How many of the verdicts would luck alone have made? (What stands in two groups, such as a transform left out and
+# its strength 0, is one pretraining and counts twice, in both numbers.)
 
 # %%
 outside = {}

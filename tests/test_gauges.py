@@ -24,7 +24,7 @@ def test_ratios_are_counted_against_their_aims_and_milliseconds_are_left_out():
     ]
     more = {"ratios": found, "others": [ratio(f"{found[1]['name']}, no hue", 7.0), ratio("x", 2)]}
     plate = gauges.ratios(Benchmark("speed", Table(), FACTS | more))
-    assert "Of 3 aims 1 are reached" in plate.caption
+    assert "Of the 3 aims drawn here 1 are reached" in plate.caption
     assert "Processor X, 1 thread, on 2026-03-01" in plate.caption
     assert "3.90 (3.51 to 4.29)" in plate.alt and "overhead" not in plate.alt
     above, below = plate.figure.axes
@@ -37,7 +37,11 @@ def test_ratios_are_counted_against_their_aims_and_milliseconds_are_left_out():
 def test_ratios_of_one_kind_need_one_panel():
     only = [ratio("end to end, bf16 / stock", 0.8, target=4)]
     plate = gauges.ratios(Benchmark("speed", Table(), FACTS | {"ratios": only}))
-    assert len(plate.figure.axes) == 1 and "Of 1 aims 0" in plate.caption and plate.png()
+    assert (
+        len(plate.figure.axes) == 1
+        and "Of the 1 aims drawn here 0" in plate.caption
+        and plate.png()
+    )
 
 
 def test_an_anatomy_tells_sums_and_shares():

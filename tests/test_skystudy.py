@@ -127,7 +127,8 @@ def test_a_sheet_draws_what_there_is_even_without_a_band(sky):
     assert np.isnan(stamps[:, 2]).all()
     small = bin_pixels(stamps, 2, "sum")
     kinds = {"lost": (small, ["without i"] * 3), "none": (small[:0], [])}
-    plate = skyplots.sheet(kinds, CARD, "fig-sky-lost")
+    plate = skyplots.sheet(kinds, CARD, "fig-sky-lost", "What there is")
+    assert plate.caption.startswith("What there is; i, r and g as red")
     assert plate.name == "fig-sky-lost" and "lost: 3" in plate.alt and "none" not in plate.alt
     assert len(plate.figure.axes) == 3
 
@@ -155,4 +156,4 @@ def test_scores_without_and_with_labels_stand_apart():
 def test_every_plate_has_its_own_name():
     text = Path(skyplots.__file__).read_text()
     names = [part.split('"')[0] for part in text.split('"fig-')[1:]]
-    assert len(names) == len(set(names)) == 5
+    assert len(names) == len(set(names)) == 4, "and of a sheet the caller says it"
