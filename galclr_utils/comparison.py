@@ -68,7 +68,7 @@ def compare(
         scores: the runs.
         a, b: names of methods.
         n_labels: the budget of both; 0 means all.
-        score: accuracy, balanced_accuracy, precision or recall.
+        score: accuracy, balanced_accuracy, precision, recall or roc_auc.
     Returns:
         mean, low, high of a minus b; beats: whether the 95% interval lies above 0; n_seeds, n_runs,
         n_galaxies: what it rests on; and a, b, n_labels, score.

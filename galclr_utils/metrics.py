@@ -83,6 +83,29 @@ def _roc_auc(labels, p_late) -> float:
     return float((rank_sum - n_late * (n_late + 1) / 2) / (n_late * (len(labels) - n_late)))
 
 
+def weighted_auc(labels, p_late, weights) -> np.ndarray:
+    """Return the area under the ROC curve of runs (R, T), for galaxies of weight (B, T): (R, B).
+
+    The probability that a late galaxy has the higher ``p_late`` than an early one, each drawn with
+    its weight; ties count half. NaN where one class has no weight.
+
+    >>> labels, p_late = np.array([0, 1, 0, 1]), np.array([[0.1, 0.4, 0.4, 0.8]])
+    >>> weighted_auc(labels, p_late, np.array([[1, 1, 1, 1], [1, 1, 0, 1]]))
+    array([[0.875, 1.   ]])
+    """
+    areas = []
+    for p in np.atleast_2d(p_late):
+        order = np.argsort(p, kind="stable")
+        first = np.flatnonzero(np.diff(p[order], prepend=-1.0))  # of each group of equals
+        late = np.asarray(labels)[order] == 1
+        w = np.asarray(weights, np.float64)[:, order]
+        of_late, of_early = (np.add.reduceat(w * kind, first, axis=1) for kind in (late, ~late))
+        below = np.cumsum(of_early, axis=1) - of_early / 2
+        with np.errstate(invalid="ignore", divide="ignore"):
+            areas.append((of_late * below).sum(1) / (of_late.sum(1) * of_early.sum(1)))
+    return np.array(areas)
+
+
 def _calibration_error(labels, p_late) -> float:
     """Return the gap between mean probability and late fraction, weighted by bin occupancy."""
     bins = np.minimum((p_late * ECE_BINS).astype(int), ECE_BINS - 1)

@@ -574,6 +574,13 @@ bought = comparison.compare_all(sold, versus)
 draw(bought, galaxies.card, "fig-buying").save(run)
 
 # %% [markdown]
+# The same for the AUC, in points (hundredths), with 95% intervals:
+
+# %%
+bought_auc = comparison.compare_all(sold, versus, "roc_auc")
+plates.show(comparison.difference_grid(bought_auc))
+
+# %% [markdown]
 # **What to see.** With few labels the luck of the draw is large, and there a strategy that covers the space has
 # most to win. Uncertain galaxies lie near the border between the types. There the labels themselves are least
 # reliable ({ref}`ch-data`), and one may fear that a handful of borderline cases does not show a classifier where
@@ -589,6 +596,7 @@ efficiency.savings(worth, galaxies.card, "fig-buying-saving").save(run)
 
 # %%
 of_market = {"runs": sold.table, "summary": of_buyers, "differences": Table(bought)}
+of_market["areas"] = Table(bought_auc)
 about = {"card": studies.public_card(galaxies.card), "n_test": len(test), "seeds": seeds}
 about |= {"settings": settings, "provenance": run_record(seed)}
 _ = studies.write_study(run / "bought", of_market | {"saving": worth}, about)
@@ -655,6 +663,13 @@ areas(market_real["summary"]) if market_real else None
 draw, rows = efficiency.differences_by_budget, [dict(r) for r in market_real.get("differences", [])]
 plate = rows and draw(rows, card, "fig-real-buying", **told)
 plate.save(run) if plate else print("no stored study of bought labels")
+
+# %% [markdown]
+# And of the AUC, in points:
+
+# %%
+rows = [dict(r) for r in market_real.get("areas", [])]
+plates.show(comparison.difference_grid(rows)) if rows else print("no stored study of bought labels")
 
 # %%
 draw = efficiency.savings

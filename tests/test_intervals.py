@@ -4,8 +4,9 @@ import time
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
-from galclr_utils import intervals
+from galclr_utils import intervals, metrics
 
 
 @pytest.fixture
@@ -134,3 +135,26 @@ def test_a_thousand_resamples_of_fifty_runs_take_seconds_at_most(random):
     start = time.process_time()
     intervals.bootstrap(*runs, n_resamples=1000)
     assert time.process_time() - start < 5  # measured: well under 1; room for slow machines
+
+
+def test_weighted_areas_agree_with_scikit_learn(random):
+    labels = random.integers(2, size=60)
+    p_late = (labels + random.normal(0, 1, (3, 60))).round(1)  # with ties
+    p_late = (p_late - p_late.min()) / np.ptp(p_late)
+    weights = random.integers(0, 3, (4, 60)).astype(float)
+    expected = [[roc_auc_score(labels, p, sample_weight=w) for w in weights] for p in p_late]
+    np.testing.assert_allclose(metrics.weighted_auc(labels, p_late, weights), expected)
+
+
+def test_areas_are_compared_like_the_other_scores(random):
+    labels = random.integers(2, size=400)
+    noise = random.normal(0, 1, (4, 400))
+    good, poor = (1 / (1 + np.exp(-(labels * s + noise))) for s in (2.0, 1.5))
+    layout = [0, 0, 1, 1], [0, 1, 0, 1]
+    found = intervals.paired_difference(labels, good, poor, *layout, "roc_auc")
+    areas = [[metrics.scores(labels, p)["roc_auc"] for p in runs] for runs in (good, poor)]
+    assert found["mean"] == pytest.approx(np.mean(areas[0]) - np.mean(areas[1])) and found["beats"]
+    one = intervals.interval(labels, good, *layout, "roc_auc")
+    assert one["low"] < one["mean"] < one["high"] and found["high"] - found["low"] < 0.1
+    with pytest.raises(ValueError, match="score: got 'roc'"):
+        intervals.interval(labels, good, *layout, "roc")
