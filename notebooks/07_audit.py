@@ -590,9 +590,10 @@ plates.show(apart) if apart is not None else print("no encoders to compare")
 # **What the stored exchange shows** (one pretraining each; it is drawn above unless another run is given). *A
 # probe does not travel*: with labels of the other set instead of its own, each of the four encoders loses more
 # than fifteen points on each set. *An encoder does, one way.* The one from real pictures, with labels of the
-# simulation, scores as high there as the simulation's own, and higher than random weights. The one from the
-# simulation is worth no more on real pictures than random weights are. What was learned from the sky holds in the
-# simulation; what was learned from the simulation does not hold on the sky.
+# simulation, beats random weights there, and is not distinguished from the simulation's own. The one from the
+# simulation loses to the pictures' own encoder on real pictures, and is not distinguished there from random weights.
+# So what was learned from the sky is of use in the simulation, and of what was learned from the simulation nothing
+# was seen to help on the sky.
 #
 # ## Limits
 #
