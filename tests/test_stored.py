@@ -157,6 +157,32 @@ def test_a_record_holds_no_path_of_the_computer_that_made_it(study):
     assert not set(studies.LOCAL) & set(about["card"]) and "counts" in about["card"]
 
 
+def test_on_real_galaxies_it_hardly_matters_which_labels_are_bought():
+    tables, about = studies.read_study(studies.study_path("book/studies", "bought_real"))
+    assert not about["card"].get("simulated") and len(about["seeds"]) == 3
+    assert not set(studies.LOCAL) & set(about["card"])
+    runs = tables["runs"]
+    met = {
+        m: {tuple(r) for r in runs[runs["method"] == m]["n_labels", "seed", "draw"]}
+        for m in set(runs["method"])
+    }
+    assert len(met) == 4 and all(len(own) == 7 * 3 * 5 for own in met.values())
+    assert {scoreboard.verdict(row) for row in tables["differences"]} == {"not distinguished"}
+    assert all(row["low"] < 1 < row["high"] for row in tables["saving"])
+    won = [
+        (r["a"], r["n_labels"])
+        for r in tables["areas"]
+        if scoreboard.verdict(r) != "not distinguished"
+    ]
+    assert won == [("uncertain", 1000)]
+    for row in tables["summary"]:
+        own = runs[(runs["method"] == row["method"]) & (runs["n_labels"] == row["n_labels"])]
+        assert row["balanced_accuracy"] == pytest.approx(
+            np.mean(own["balanced_accuracy"]), abs=2e-6
+        )
+        assert row["roc_auc"] == pytest.approx(np.mean(own["roc_auc"]), abs=2e-6)
+
+
 def ablation(name):
     study = differences.load("book/studies", f"ablations-{name}")
     scores = list(differences.SCORES)
