@@ -71,7 +71,7 @@ def test_every_method_met_the_same_labels(study):
         assert met[method] == met[TAUGHT] <= met["SimCLR + logistic"], method
     of_networks = {n for n, *_ in met[TAUGHT]}
     assert len(met[TAUGHT]) >= 5 * len(of_networks) >= 20, "too few draws in all"
-    assert {100, max(about["budgets"])} <= of_networks <= set(about["budgets"])
+    assert of_networks == set(about["budgets"])
     assert min(about["budgets"]) == 10 and "commit" in about["provenance"]
 
 
@@ -122,14 +122,17 @@ def simulated():
 def test_on_simulated_galaxies_pretraining_pays_where_labels_are_few(simulated):
     for method in ("SimCLR self-trained", "SimCLR + logistic"):
         assert difference(simulated, method, TAUGHT, 100)["low"] > 0
-        for n in (2000, 8000):
+        for n in (2000, 5000, 8000):
             assert difference(simulated, method, TAUGHT, n)["high"] < 0
-    for n in (10, 100, 500, 1000, 2000, 8000):
+    for n in sorted(set(simulated["summary"]["n_labels"])):
         tuned = difference(simulated, "SimCLR fine-tuned", TAUGHT, n)
-        assert tuned["low"] < 0 < tuned["high"]
+        assert (tuned["low"] < 0 or n == 50) and tuned["high"] > 0, n
+    assert 0.01 < difference(simulated, "SimCLR fine-tuned", TAUGHT, 50)["mean"] < 0.02
     saved = {row["method"]: row for row in simulated["headline"]}
     assert saved["SimCLR self-trained"]["low"] < 1 < saved["SimCLR self-trained"]["high"]
     assert all(row["low"] < 1 for row in saved.values()) and saved["SimCLR + kNN"]["high"] < 0.5
+    told_apart = {m for m, row in saved.items() if row["high"] < 1 and "kNN" not in m}
+    assert told_apart == {"MoCo + fully connected"}
 
 
 def test_on_simulated_galaxies_ten_labels_are_best_spent_on_the_catalogue(simulated):
