@@ -25,9 +25,9 @@ from galclr_utils.assemble import sky_rms
 from galclr_utils.atlas import umap_map
 from galclr_utils.dataset import GalaxySet, bin_pixels
 from galclr_utils.device import has_bfloat16, keep_memory
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.probes import fit_probe
 from galclr_utils.training import Trainer
-from galclr_utils.transforms import GalaxyViews
 
 GEMM = 2048  # rows and columns of the square matrices
 

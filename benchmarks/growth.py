@@ -161,7 +161,7 @@ def stage_prepare(run: Path, n: int, quick: bool):
 def stage_open(run: Path, n: int, quick: bool):
     """Open the set and fit its normalisation."""
     from galclr_utils import GalaxySet
-    from galclr_utils.transforms import GalaxyViews
+    from galclr_utils.galaxy_views import GalaxyViews
 
     return lambda: GalaxyViews.for_set(GalaxySet.load(run / "dataset")) and None
 
@@ -170,10 +170,10 @@ def stage_pretrain(run: Path, n: int, quick: bool):
     """Train for one epoch; the encoder is left for the stages after it."""
     from galclr_utils import GalaxySet
     from galclr_utils.checkpoints import save_checkpoint
+    from galclr_utils.galaxy_views import GalaxyViews
     from galclr_utils.provenance import write_json
     from galclr_utils.recipe import Settings
     from galclr_utils.training import Trainer
-    from galclr_utils.transforms import GalaxyViews
 
     galaxies = GalaxySet.load(run / "dataset")
     settings = Settings(epochs=1, batch_size=64 if quick else 256)

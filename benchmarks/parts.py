@@ -86,9 +86,9 @@ def fractions(galaxies_per_s: float, work: dict, machine: dict) -> dict:
 def configuration(run: Path, quick: bool):
     """Return the poster's parameters, the set, its views and its settings."""
     from galclr_utils import GalaxySet
+    from galclr_utils.galaxy_views import GalaxyViews
     from galclr_utils.pretrain import STRENGTHS
     from galclr_utils.recipe import Settings
-    from galclr_utils.transforms import GalaxyViews
 
     values = parameters(quick)
     galaxies = GalaxySet.load(run / "dataset")

@@ -161,9 +161,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from galclr_utils.device import has_bfloat16
+    from galclr_utils.galaxy_views import GalaxyViews
     from galclr_utils.provenance import run_path
     from galclr_utils.sources import prepare
-    from galclr_utils.transforms import GalaxyViews
 
     if not has_bfloat16():
         print("not run: this hardware does not multiply in bfloat16, so `auto` trains in fp32 here")

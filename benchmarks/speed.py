@@ -26,10 +26,10 @@ from rounds import COLUMNS, ratios, run_rounds, summarise
 from targets import wanted_ratios
 
 from galclr_utils.device import has_bfloat16
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.provenance import whole_file, write_json
 from galclr_utils.recipe import Settings
 from galclr_utils.training import Trainer
-from galclr_utils.transforms import GalaxyViews
 
 GROUPS = ("machine", "augmentation", "step", "data", "end to end", "loop")
 GROUPS += ("loss", "probe", "embedding", "simulation", "umap")

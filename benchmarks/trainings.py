@@ -19,9 +19,9 @@ from galclr_utils.contrast import SimCLR
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.device import has_bfloat16, keep_memory
 from galclr_utils.encoders import Encoder
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.recipe import Settings
 from galclr_utils.training import Trainer
-from galclr_utils.transforms import GalaxyViews
 
 TINY = {"n": 512, "size_px": 8, "batch": 4}  # so small a training that its loop shows
 

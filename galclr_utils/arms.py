@@ -17,12 +17,12 @@ from galclr_utils import audit, colours, comparison, plates, scoring, shifts
 from galclr_utils.checks import number
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.encoders import Encoder, load_encoder
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.pretrain import pretrain
 from galclr_utils.probes import decorrelate, probe
 from galclr_utils.provenance import read_json, run_record
 from galclr_utils.studies import write_study
 from galclr_utils.trained import orientations_of
-from galclr_utils.transforms import GalaxyViews
 
 
 def arm(galaxies: GalaxySet, n_train: int, one_band: bool = False, n_val: int = 256) -> GalaxySet:

@@ -16,7 +16,7 @@ from galclr_utils.checks import number
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.device import make_fabric
 from galclr_utils.encoders import Encoder
-from galclr_utils.transforms import Normalize
+from galclr_utils.normalize import Normalize
 
 COLOUR = ("g_r", "r_i")
 CATALOGUE = (*COLOUR, "mag_r", "r50", "concentration")

@@ -17,6 +17,7 @@ import numpy as np
 
 from galclr_utils import (
     encoders,
+    galaxy_views,
     metrics,
     probes,
     scoring,
@@ -27,10 +28,10 @@ from galclr_utils import (
 from galclr_utils.curves import TAUGHT
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.encoders import Encoder
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.journal import code_key, digest
 from galclr_utils.probes import Method, probe
 from galclr_utils.score_table import Scores
-from galclr_utils.transforms import GalaxyViews
 
 
 @dataclass
@@ -103,7 +104,9 @@ class Lineup:
         """
         first = encoders_of[min(self.seeds)]
         shape = {"encoder": first.name, "representation_dim": first.representation_dim}
-        made = f"{code_key(supervised, transforms, encoders)} {recipe} {views.settings}"
+        made = (
+            f"{code_key(supervised, transforms, galaxy_views, encoders)} {recipe} {views.settings}"
+        )
         scratch = supervised.SupervisedCNN(galaxies, views, **shape, **recipe)
         self.add(TAUGHT, scratch, draws, dict.fromkeys(self.seeds, f"{made} {shape}"))
         tuned = supervised.FineTuned(galaxies, views, encoders=encoders_of, **recipe)

@@ -20,7 +20,7 @@ from galclr_utils.checks import choice
 from galclr_utils.colours import corners
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.encoders import Encoder
-from galclr_utils.transforms import GalaxyViews
+from galclr_utils.galaxy_views import GalaxyViews
 
 COLUMNS = ("psf_fwhm", "mag_r", "z", "r50", "axis_ratio", "ebv")  # of the catalogue
 DETECTED = 3  # sigma of the sky above which a pixel belongs to a source

@@ -29,6 +29,7 @@ from galclr_utils import (
     contrast,
     device,
     encoders,
+    galaxy_views,
     metrics,
     normalize,
     recipe,
@@ -41,6 +42,7 @@ from galclr_utils.checks import flag, number
 from galclr_utils.dataset import GalaxySet, data_key
 from galclr_utils.device import from_first, started_processes
 from galclr_utils.embedding import embed
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.parameters import check_names, defaults, read_profile
 from galclr_utils.provenance import (
     project_root,
@@ -53,12 +55,11 @@ from galclr_utils.provenance import (
 )
 from galclr_utils.recipe import Settings
 from galclr_utils.training import LOOK, Trainer
-from galclr_utils.transforms import GalaxyViews
 
 LOOKS = 10  # times the validation galaxies are looked at
 CHECKPOINT_SECONDS = 300  # a checkpoint is written at each look, and when the last is this old
 COLLAPSED = 0.01  # a feature spread below this is a collapse; 1 is an even spread
-CODE = (transforms, normalize, device, encoders, recipe, contrast, stamps, training)
+CODE = (transforms, galaxy_views, normalize, device, encoders, recipe, contrast, stamps, training)
 STRENGTHS = ("zoom", "recentre_px", "band_scaling", "seeing_px", "noise", "cutout")
 ANYWHERE = ("devices", "num_nodes", "cuda_graphs")  # settings of the machine, not of the result
 

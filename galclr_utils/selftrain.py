@@ -41,7 +41,7 @@ class SelfTrained:
     >>> from galclr_utils.dataset import GalaxySet
     >>> from galclr_utils.probes import probe
     >>> from galclr_utils.supervised import SupervisedCNN
-    >>> from galclr_utils.transforms import GalaxyViews
+    >>> from galclr_utils.galaxy_views import GalaxyViews
     >>> catalog = Table({"id": np.arange(12).astype(str), "label": np.arange(12) % 2})
     >>> catalog["split"] = ["train"] * 8 + ["test"] * 4
     >>> card = {"units": "display", "bands": ["g", "r", "i"], "sky_rms": [0.02, 0.02, 0.02]}

@@ -12,10 +12,10 @@ import numpy as np
 from galclr_utils.checks import number
 from galclr_utils.dataset import GalaxySet, data_key
 from galclr_utils.encoders import Encoder, load_encoder
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.normalize import Normalize
 from galclr_utils.provenance import read_json
 from galclr_utils.recipe import NAMES
-from galclr_utils.transforms import GalaxyViews
 
 
 def record_of(run: Path, part: str = "") -> dict:

@@ -22,10 +22,10 @@ from galclr_utils.contrast import build_loss, build_model
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.device import make_fabric
 from galclr_utils.encoders import Encoder
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.provenance import progress
 from galclr_utils.recipe import Settings
 from galclr_utils.stamps import Stamps
-from galclr_utils.transforms import GalaxyViews
 
 VIEWS, LOOK, ORDER, AXES = 0, 1, 2, 3  # streams of random numbers
 MEASURED = 10_000  # galaxies that principal axes are measured on, at most

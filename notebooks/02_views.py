@@ -58,9 +58,9 @@ import torch
 from astropy.table import Table
 
 from galclr_utils import GalaxySet, atlas, figures
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.plates import show
 from galclr_utils.provenance import run_path, write_metrics
-from galclr_utils.transforms import GalaxyViews
 
 run = run_path(run_dir)
 galaxies = GalaxySet.load(run / "dataset")

@@ -194,10 +194,10 @@ from galclr_utils.checks import choice, number
 from galclr_utils.contrast import build_model
 from galclr_utils.embedding import embed, load_model
 from galclr_utils.encoders import Encoder
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.pretrain import pretrain
 from galclr_utils.provenance import run_path, write_metrics
 from galclr_utils.recipe import NAMES, Settings, bank_size, n_strangers
-from galclr_utils.transforms import GalaxyViews
 
 run = run_path(run_dir)
 galaxies = GalaxySet.load(run / "dataset")

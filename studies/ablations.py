@@ -32,12 +32,12 @@ from judging import Plan, columns, control, judge, roles, spaces, train
 from variants import NEUTRAL, Variant, variants
 
 from galclr_utils.dataset import GalaxySet, data_key
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.normalize import Normalize
 from galclr_utils.parameters import defaults, read_profile
 from galclr_utils.provenance import project_root, run_path, run_record, whole_file
 from galclr_utils.recipe import Settings
 from galclr_utils.studies import write_study
-from galclr_utils.transforms import GalaxyViews
 
 SAID = {*Settings.__dataclass_fields__, *NEUTRAL, "probability", "normalize", "binning", "crop_px"}
 SAID |= {"image_size_px", "orientations"}

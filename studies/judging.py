@@ -13,10 +13,10 @@ import torch
 from galclr_utils import baselines, metrics
 from galclr_utils.dataset import GalaxySet, hash_unit
 from galclr_utils.encoders import Encoder
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.probes import decorrelate, draw_labels, fit_probe
 from galclr_utils.recipe import Settings
 from galclr_utils.training import Trainer
-from galclr_utils.transforms import GalaxyViews
 
 SPACES = ("", "_pooled", "_z")  # h, before it, behind it
 

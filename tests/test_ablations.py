@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.parameters import defaults
 from galclr_utils.studies import read_study
-from galclr_utils.transforms import GalaxyViews
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "studies"))  # scripts, not a package

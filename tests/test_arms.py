@@ -5,9 +5,9 @@ import pytest
 
 from galclr_utils import GalaxySet, arms, studies
 from galclr_utils.encoders import Encoder
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.pretrain import pretrain
 from galclr_utils.provenance import read_json
-from galclr_utils.transforms import GalaxyViews
 
 
 def test_the_arms_differ_in_their_bands_only(galaxies):

@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from galclr_utils import baselines
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.encoders import Encoder
-from galclr_utils.transforms import Normalize
+from galclr_utils.normalize import Normalize
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from galclr_utils import GalaxySet, embedding, load_encoder, pretrain, trained
-from galclr_utils.transforms import GalaxyViews
+from galclr_utils.galaxy_views import GalaxyViews
 
 QUICK = {"epochs": 2, "batch_size": 64, "precision": "32-true", "warmup_epochs": 1}
 

@@ -7,9 +7,9 @@ from astropy.table import Table
 from galclr_utils import GalaxySet, workers
 from galclr_utils.curves import TAUGHT
 from galclr_utils.encoders import Encoder
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.lineup import Lineup, kind_of
 from galclr_utils.probes import KINDS
-from galclr_utils.transforms import GalaxyViews
 
 RECIPE = {"epochs": 1, "min_steps": 2, "precision": "32-true"}
 

@@ -7,8 +7,8 @@ from astropy.table import Table
 
 from galclr_utils import GalaxySet, nuisances
 from galclr_utils.encoders import Encoder
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.normalize import Normalize
-from galclr_utils.transforms import GalaxyViews
 
 CARD = {"units": "nanomaggy", "bands": ["g", "r", "i"], "sky_rms": [0.05] * 3}
 

@@ -11,10 +11,10 @@ import torch
 from astropy.table import Table
 
 from galclr_utils import GalaxySet, load_encoder, pretrain
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.provenance import read_json
 from galclr_utils.trained import load_views
 from galclr_utils.training import Trainer, learning_rate_at
-from galclr_utils.transforms import GalaxyViews
 
 FILES = {"encoder.pt", "checkpoint.pt", "history.csv", "settings.json"}
 QUICK = {"epochs": 4, "batch_size": 64, "precision": "32-true", "warmup_epochs": 1}

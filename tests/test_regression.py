@@ -148,8 +148,9 @@ def test_features_of_each_pretraining_seed_are_used_for_its_runs(linear):
 
 def test_the_network_of_pixels_predicts_numbers(galaxies):
     """The CNN of the other chapters, for a number that its pixels plainly show."""
+    from galclr_utils.galaxy_views import GalaxyViews
+    from galclr_utils.normalize import Normalize
     from galclr_utils.supervised import SupervisedCNN
-    from galclr_utils.transforms import GalaxyViews, Normalize
 
     flux = galaxies.images.mean(axis=(1, 2, 3), dtype=np.float32)
     catalog = galaxies.catalog.copy()

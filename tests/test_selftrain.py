@@ -8,10 +8,11 @@ from conftest import blobs
 
 from galclr_utils import metrics
 from galclr_utils.dataset import GalaxySet
+from galclr_utils.galaxy_views import GalaxyViews
+from galclr_utils.normalize import Normalize
 from galclr_utils.probes import fit_probe
 from galclr_utils.selftrain import SelfTrained
 from galclr_utils.supervised import SupervisedCNN
-from galclr_utils.transforms import GalaxyViews, Normalize
 
 
 @pytest.fixture(scope="module")

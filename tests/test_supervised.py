@@ -11,8 +11,9 @@ from conftest import blobs
 from galclr_utils import metrics
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.encoders import Encoder
+from galclr_utils.galaxy_views import GalaxyViews
+from galclr_utils.normalize import Normalize
 from galclr_utils.supervised import FineTuned, SupervisedCNN, random_batches
-from galclr_utils.transforms import GalaxyViews, Normalize
 
 
 @pytest.fixture(scope="module")

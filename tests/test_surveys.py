@@ -5,10 +5,10 @@ import pytest
 from astropy.table import Table
 
 from galclr_utils import GalaxySet, surveys
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.normalize import Normalize
 from galclr_utils.pretrain import pretrain
 from galclr_utils.studies import read_study
-from galclr_utils.transforms import GalaxyViews
 
 
 def make_run(folder, galaxies):

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from galclr_utils import GalaxySet
+from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.recipe import Settings
 from galclr_utils.training import Trainer, learning_rate_at
-from galclr_utils.transforms import GalaxyViews
 
 QUICK = {"epochs": 4, "batch_size": 64, "precision": "32-true", "warmup_epochs": 1}
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -134,7 +134,7 @@ from pathlib import Path
 from galclr_utils import GalaxySet
 from galclr_utils.recipe import Settings
 from galclr_utils.training import Trainer
-from galclr_utils.transforms import GalaxyViews
+from galclr_utils.galaxy_views import GalaxyViews
 
 folder = Path(sys.argv[1])
 torch.set_num_threads(1)

@@ -15,13 +15,13 @@ from torch.utils._pytree import tree_leaves
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as vision
 
-from galclr_utils import transforms
+from galclr_utils import galaxy_views, transforms
 from galclr_utils.dataset import GalaxySet
+from galclr_utils.galaxy_views import GalaxyViews
+from galclr_utils.normalize import Normalize
 from galclr_utils.transforms import (
     BandScaling,
     CutOut,
-    GalaxyViews,
-    Normalize,
     Orientation,
     Recentre,
     Seeing,
@@ -342,7 +342,7 @@ def test_a_view_of_an_image_does_not_depend_on_its_neighbours():
 
 
 def test_a_large_batch_is_worked_through_in_pieces(monkeypatch):
-    monkeypatch.setattr(transforms, "PIECE", 6)
+    monkeypatch.setattr(galaxy_views, "PIECE", 6)
     images, random = random_stamps(16), seeded()
     together = views()(images, seeded())
     pieces = [
