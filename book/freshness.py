@@ -32,6 +32,7 @@ NOT_READ = (
 )
 
 
+@functools.cache
 def meaning(code: str) -> str:
     """Return code without its comments, layout and docstrings: what decides the result.
 
@@ -69,17 +70,23 @@ def reached(package: Path, code: str) -> set[Path]:
 
 def _files_named(package: Path, code: str) -> set[Path]:
     """Return the package's files that the import statements of a piece of code name."""
+    return {path for name in _imported(package.name, code) for path in _files_of(package, name)}
+
+
+@functools.cache
+def _imported(package: str, code: str) -> set[str]:
+    """Return what a piece of code imports from a package: names in it, ``*`` for all of them."""
     lines = ["" if line.startswith(("%", "!")) else line for line in code.splitlines()]
     names: set[str] = set()
     for node in ast.walk(ast.parse("\n".join(lines))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(filter(None, [package.name if node.level else "", node.module]))
+            base = ".".join(filter(None, [package if node.level else "", node.module]))
             aliases = {f"{base}.{alias.name}" for alias in node.names}
-            names |= aliases if base == package.name else {base}
-    ours = [name.split(".") for name in names if name.split(".")[0] == package.name]
-    return {path for name in ours for path in _files_of(package, name[1] if name[1:] else "*")}
+            names |= aliases if base == package else {base}
+    ours = [name.split(".") for name in names if name.split(".")[0] == package]
+    return {name[1] if name[1:] else "*" for name in ours}
 
 
 def _files_of(package: Path, name: str) -> set[Path]:

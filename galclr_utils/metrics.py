@@ -93,16 +93,14 @@ def weighted_auc(labels, p_late, weights) -> np.ndarray:
     >>> weighted_auc(labels, p_late, np.array([[1, 1, 1, 1], [1, 1, 0, 1]]))
     array([[0.875, 1.   ]])
     """
-    areas = []
+    late, areas = np.asarray(labels) == 1, []
+    of_late, of_early = (np.asarray(weights, np.float32)[:, kind] for kind in (late, ~late))
+    pairs = of_late.sum(1, dtype=float) * of_early.sum(1, dtype=float)
     for p in np.atleast_2d(p_late):
-        order = np.argsort(p, kind="stable")
-        first = np.flatnonzero(np.diff(p[order], prepend=-1.0))  # of each group of equals
-        late = np.asarray(labels)[order] == 1
-        w = np.asarray(weights, np.float64)[:, order]
-        of_late, of_early = (np.add.reduceat(w * kind, first, axis=1) for kind in (late, ~late))
-        below = np.cumsum(of_early, axis=1) - of_early / 2
+        above, below = p[late][:, None], p[~late]
+        wins = (above > below) + np.float32(0.5) * (above == below)
         with np.errstate(invalid="ignore", divide="ignore"):
-            areas.append((of_late * below).sum(1) / (of_late.sum(1) * of_early.sum(1)))
+            areas.append((of_late @ wins * of_early).sum(1, dtype=float) / pairs)
     return np.array(areas)
 
 

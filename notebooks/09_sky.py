@@ -51,7 +51,7 @@ sky_labels: int = 100  # labels of the sky that are bought; no more than there a
 carried_labels: int = 500  # labels of the run that the probe which is carried over has seen
 sky_draws: int = 5  # label draws of the probes
 sky_trainings: int = 1  # label draws of the networks that are trained on the sky
-sky_steps: int = 200  # batches of such a training
+sky_steps: int = 150  # batches of such a training
 precision: str = "auto"  # auto (bf16 where the hardware has it), 32-true or bf16-mixed
 
 # %%

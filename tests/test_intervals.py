@@ -143,7 +143,7 @@ def test_weighted_areas_agree_with_scikit_learn(random):
     p_late = (p_late - p_late.min()) / np.ptp(p_late)
     weights = random.integers(0, 3, (4, 60)).astype(float)
     expected = [[roc_auc_score(labels, p, sample_weight=w) for w in weights] for p in p_late]
-    np.testing.assert_allclose(metrics.weighted_auc(labels, p_late, weights), expected)
+    np.testing.assert_allclose(metrics.weighted_auc(labels, p_late, weights), expected, rtol=1e-5)
 
 
 def test_areas_are_compared_like_the_other_scores(random):
