@@ -17,7 +17,7 @@ from galclr_utils.saving import told
 from galclr_utils.scoreboard import covered, verdict
 
 LINEAR = 5  # points up to which an axis of differences is linear
-TICKS = (-20, -10, -5, -2, 0, 2, 5, 10, 20)
+TICKS, OUTER = (-5, -2, 0, 2, 5), (10, 20, 50)  # and of the outer ones one a side, or they collide
 
 
 def label_curves(
@@ -186,7 +186,14 @@ def differences_by_budget(
             axis.set(xscale="log", ylabel="points")
             axis.set_yscale("symlog", linthresh=LINEAR)
         low, high = axes[0, 0].get_ylim()
-        axis.set_yticks([t for t in TICKS if low <= t <= high], minor=False)
+        ends = [
+            sign * max(t for t in OUTER if t <= sign * end)
+            for sign, end in ((-1, low), (1, high))
+            if sign * end >= OUTER[0]
+        ]
+        axis.set_yticks([t for t in (*TICKS, *ends) if low <= t <= high], minor=False)
+        for axis in axes[:, 0]:
+            axis.tick_params(axis="y", labelsize=8)
         axis.yaxis.set_major_formatter(lambda x, _: f"{x:+g}" if x else "0")
         axis.yaxis.set_minor_locator(NullLocator())
         curves.budget_axis(axes[-1, 0], labels)
