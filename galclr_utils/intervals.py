@@ -194,8 +194,8 @@ def paired_difference(
 def areas(labels, p_late, seeds, draws, n_resamples: int = 1000) -> dict[str, np.ndarray]:
     """Resample the area under the ROC curve as `bootstrap` does the other scores: ``roc_auc``.
 
-    It stands apart because it takes a hundred times as long: it looks at the order of all galaxies,
-    not at one line between them.
+    It stands apart because it takes longer: it looks at the order of all galaxies, not at one line
+    between them.
     """
     labels, p_late = checked(labels, np.atleast_2d(p_late))
     of_runs = partial(weighted_auc, labels, p_late)

@@ -538,8 +538,8 @@ plates.show(judged) if both else print("nothing to be judged")
 #
 # Where does he draw the line? The shares of the types among bought galaxies will not do: uncertain ones are half
 # and half, whatever the sample holds. But what was chosen *by its features* does not bend the probability of a
-# type *given* the features. So the probe's mean probability over all training galaxies, most of them without a
-# label, is its own estimate of the share of late types, and the odds are divided by the odds of that share. All
+# type *given* the features. So the probe's mean probability over all training galaxies, bought or not, is its own
+# estimate of the share of late types, and the odds are divided by the odds of that share. All
 # strategies are treated so, *stratified* too.
 
 # %%

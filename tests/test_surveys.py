@@ -51,8 +51,6 @@ def test_two_runs_are_exchanged_both_ways_with_both_labels(runs, tmp_path):
         }
         lost = of["pictures", "flux"] - of["flux", "flux"]
         assert cost[encoder, "flux"] == pytest.approx(lost, abs=1e-6)
-    at_home = {r["encoder"]: r["balanced_accuracy"] for r in table if r["labels"] == r["tested"]}
-    assert at_home.keys() == encoders
     of = {
         (r["encoder"], r["tested"]): r["balanced_accuracy"]
         for r in table[table["labels"] == table["tested"]]
