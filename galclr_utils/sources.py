@@ -111,7 +111,7 @@ def prepare(
     catalog_path: str = "",
     unlabelled_path: str = "",
     test_split: str = "",
-    n_galaxies: int = 2500,
+    n_galaxies: int = 2000,
     crop_px: int = 0,
     image_size_px: int = 32,
     val_fraction: float = 0.1,

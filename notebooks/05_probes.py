@@ -72,7 +72,7 @@ n_draws_all: int = 2  # at most so many with all labels: there they are the same
 n_morphology: int = 100  # largest budget of the rows from morphology, slow to measure; 0 is all
 n_draws_morphology: int = 2  # label draws of these rows, and of the section on numbers
 n_types: int = 1000  # T-types in the budget of the section on numbers; 0 is all
-supervised_epochs: int = 12  # passes of the supervised CNN over its labels
+supervised_epochs: int = 15  # passes of the supervised CNN over its labels
 supervised_steps: int = 200  # and at least so many batches
 precision: str = "auto"  # auto (bf16 where the hardware has it), 32-true or bf16-mixed
 
