@@ -211,7 +211,6 @@ def results(run: Run) -> str:
         return ""
     scores, pairs = score_table.load_scores(run.folder), comparisons(run)
     found = comparison.summary(scores)
-    single = {(r["method"], r["n_labels"]) for r in found if r["n_runs"] == 1}
     parts = [
         f"{judges(run, scores)}; in brackets 95% intervals, a star marks a single run. "
         f"{pretrainings(pairs)}".strip()
@@ -219,15 +218,7 @@ def results(run: Run) -> str:
     for score in ("balanced_accuracy", "accuracy"):
         grid = comparison.grid(found, score)
         title = score.replace("_", " ").capitalize()
-        budgets = [None, *(int(name.split()[0]) for name in grid.colnames[1:])]
-        rows = [
-            [
-                f"{cell}*" if (row[0], n) in single else cell
-                for n, cell in zip(budgets, row, strict=True)
-            ]
-            for row in grid.iterrows()
-        ]
-        parts += [f"**{title}**, the line at one half", table(grid.colnames, rows)]
+        parts += [f"**{title}**, the line at one half", table(grid.colnames, grid.iterrows())]
     if pairs:
         rows = [[p["n_labels"], f"{verdict(p)} {p['b']}", signed(p), p["n_runs"]] for p in pairs]
         header = ["labels", pairs[0]["a"], "difference", "paired draws"]
@@ -252,7 +243,7 @@ def headline(run: Run) -> str:
             if (pair["n_labels"], pair["a"]) == (n, hero):
                 found[verdict(pair)].append(f"{rival(pair)} ({signed(pair)})")
         verdicts = "; it ".join(f"{what} {listed(b)}" for what, b in found.items() if b)
-        told.append(f"- with {n} labels **{own[f'{n} labels']}**: it {verdicts}.")
+        told.append(f"- with {n} labels **{own[f'{n} labels'].rstrip('*')}**: it {verdicts}.")
     told.append(
         "In parentheses are paired differences on the same galaxies and labels, in brackets 95% "
         "intervals. A pair is compared on the label draws that both have, which are few where one "

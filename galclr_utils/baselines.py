@@ -14,7 +14,7 @@ import torch
 
 from galclr_utils.checks import number
 from galclr_utils.dataset import GalaxySet
-from galclr_utils.device import make_fabric
+from galclr_utils.device import best_device
 from galclr_utils.encoders import Encoder
 from galclr_utils.normalize import Normalize
 
@@ -116,7 +116,7 @@ def random_encoder(
         The encoder, on the best device; ``.embed(galaxies.images)`` gives the features.
     """
     shape = like.name, like.representation_dim, like.normalize, like.n_bands
-    encoder = Encoder(*shape, seed=seed).to(make_fabric().device)
+    encoder = Encoder(*shape, seed=seed).to(best_device())
     some = galaxies.images[galaxies.indices("train")[:n_images]]
     encoder.calibrate_batch_norm(some)
     return encoder.set_principal(some) if like.principal else encoder

@@ -14,7 +14,8 @@ from scipy.optimize import minimize_scalar
 
 from galclr_utils import intervals, metrics
 from galclr_utils.checks import number
-from galclr_utils.probes import Method, fit_seed
+from galclr_utils.label_draws import fit_seed
+from galclr_utils.probes import Method
 
 EDGE = 1e-6  # probabilities are kept this far from 0 and 1, where log-odds are infinite
 HOTTEST = 20.0  # temperatures are sought between its inverse and this

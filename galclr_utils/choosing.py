@@ -17,8 +17,9 @@ import numpy as np
 
 from galclr_utils.checks import choice, number
 from galclr_utils.dataset import GalaxySet
-from galclr_utils.metrics import unit
-from galclr_utils.probes import Method, fit_probe, fit_seed
+from galclr_utils.label_draws import fit_seed
+from galclr_utils.metrics import at_even_odds, unit
+from galclr_utils.probes import Method, fit_probe
 
 STRATEGIES = ("random", "typical", "uncertain")
 MOST_CLUSTERS = 500  # as in Hacohen et al. 2022
@@ -179,9 +180,8 @@ def equal_by_expectation(p_late, of_sample) -> np.ndarray:
 
     The mean probability of a sample is the share of late types that the classifier expects there.
     It holds for galaxies that were chosen by their features too, where the share of the labels
-    does not: what was chosen tells of p(features), not of p(late | features). Dividing the odds by
-    the odds of that share moves the line (as in Saerens et al. 2002, eq. 2.4), and leaves the order
-    of the galaxies.
+    does not: what was chosen tells of p(features), not of p(late | features). So it moves the line
+    (`metrics.at_even_odds`).
 
     Args:
         p_late: (T,) in [0, 1]. of_sample: (N,), of the same classifier for galaxies of the sample.
@@ -191,6 +191,5 @@ def equal_by_expectation(p_late, of_sample) -> np.ndarray:
     >>> equal_by_expectation([0.1, 0.2, 0.9], of_sample=[0.1, 0.3]).round(2)
     array([0.31, 0.5 , 0.97], dtype=float32)
     """
-    p = np.asarray(p_late, np.float64)
     share = np.clip(np.mean(of_sample, dtype=np.float64), 1e-6, 1 - 1e-6)
-    return (p / (p + (1 - p) * share / (1 - share))).astype(np.float32)
+    return at_even_odds(p_late, share)

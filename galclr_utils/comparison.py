@@ -43,14 +43,16 @@ def grid(summary: Table, score: str = "balanced_accuracy") -> Table:
         summary: from `summary`.
         score: accuracy, balanced_accuracy, precision or recall.
     Returns:
-        Text such as ``0.859 [0.841, 0.876]``; a dash where a method was not run, or the score is
-        not defined.
+        Text such as ``0.859 [0.841, 0.876]``, with a star where it is a single run, whose interval
+        comes from the test galaxies alone; a dash where a method was not run, or the score is not
+        defined.
     """
     choice("score", score, metrics.THRESHOLD_SCORES)
     cells = {}
     for row in summary:
         value, low, high = (row[f"{score}{end}"] for end in ("", "_low", "_high"))
-        text = f"{value:.3f} [{low:.3f}, {high:.3f}]" if np.isfinite(value) else "–"
+        star = "*" if row["n_runs"] == 1 else ""
+        text = f"{value:.3f} [{low:.3f}, {high:.3f}]{star}" if np.isfinite(value) else "–"
         cells[row["method"], int(row["n_labels"])] = text
     methods = list(dict.fromkeys(summary["method"]))
     columns = {"method": methods}

@@ -191,7 +191,7 @@ def differences_by_budget(
             for sign, end in ((-1, low), (1, high))
             if sign * end >= OUTER[0]
         ]
-        axis.set_yticks([t for t in (*TICKS, *ends) if low <= t <= high], minor=False)
+        axes[0, 0].set_yticks([t for t in (*TICKS, *ends) if low <= t <= high], minor=False)
         for axis in axes[:, 0]:
             axis.tick_params(axis="y", labelsize=8)
         axis.yaxis.set_major_formatter(lambda x, _: f"{x:+g}" if x else "0")

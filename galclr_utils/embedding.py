@@ -21,7 +21,7 @@ from numpy.lib.format import open_memmap
 
 from galclr_utils.contrast import SimCLR, build_model
 from galclr_utils.dataset import GalaxySet, data_key
-from galclr_utils.device import from_first, make_fabric
+from galclr_utils.device import best_device, from_first
 from galclr_utils.encoders import load_encoder
 from galclr_utils.provenance import read_json, whole_file, write_json
 from galclr_utils.recipe import Settings
@@ -93,7 +93,7 @@ def write_shards(folder: Path, images: np.ndarray, model: SimCLR, made_from: dic
         shutil.rmtree(folder, ignore_errors=True)
         write_json(folder / "settings.json", made_from)
     wait_for_all()
-    model = model.to(make_fabric().device)
+    model = model.to(best_device())
     for k, start in enumerate(range(0, len(images), SHARD)):
         path = shard_path(folder, k)
         if k % world_size() != rank() or path.exists():

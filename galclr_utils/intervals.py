@@ -49,20 +49,20 @@ def bootstrap(labels, p_late, seeds, draws, n_resamples: int = 1000) -> dict[str
     >>> curve["recall"].shape, float(curve["recall"][0])
     ((1001,), 0.5)
     """
+    labels, p_late = _runs(labels, p_late, seeds, draws)
+    of_runs = partial(threshold_scores, labels, p_late)
+    return resample(of_runs, seeds, draws, len(labels), n_resamples)
+
+
+def _runs(labels, p_late, seeds, draws) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels and probabilities once there is a row of these, and a seed, for each run."""
     labels, p_late = checked(labels, p_late)
-    seeds, draws = np.asarray(seeds), np.asarray(draws)
     if p_late.ndim != 2 or not len(p_late) == len(seeds) == len(draws):
         raise ValueError(
             f"p_late: got shape {p_late.shape} for {len(seeds)} seeds and {len(draws)} draws, "
             "expected one row for each run"
         )
-    return resample(
-        lambda weights: threshold_scores(labels, p_late, weights),
-        seeds,
-        draws,
-        len(labels),
-        n_resamples,
-    )
+    return labels, p_late
 
 
 def resample(
@@ -197,9 +197,12 @@ def areas(labels, p_late, seeds, draws, n_resamples: int = 1000) -> dict[str, np
     It stands apart because it takes longer: it looks at the order of all galaxies, not at one line
     between them.
     """
-    labels, p_late = checked(labels, np.atleast_2d(p_late))
-    of_runs = partial(weighted_auc, labels, p_late)
-    return resample(lambda w: {"roc_auc": of_runs(w)}, seeds, draws, len(labels), n_resamples)
+    labels, p_late = _runs(labels, p_late, seeds, draws)
+
+    def of_runs(weights):
+        return {"roc_auc": weighted_auc(labels, p_late, weights)}
+
+    return resample(of_runs, seeds, draws, len(labels), n_resamples)
 
 
 def _curve(labels, p_late, seeds, draws, score: str, n_resamples: int) -> np.ndarray:

@@ -18,6 +18,7 @@ import numpy as np
 from galclr_utils import (
     encoders,
     galaxy_views,
+    label_draws,
     metrics,
     probes,
     scoring,
@@ -75,7 +76,7 @@ class Lineup:
             kind: as tables call it: fully connected, logistic, kNN or SVM.
             draws: label draws.
         """
-        code = code_key(probes, metrics)
+        code = code_key(probes, label_draws, metrics)
         inputs = {s: f"{digest(features[s])} {code}" for s in self.seeds}
         self.add(f"{space} + {kind}", probe(features, kind_of(kind)), draws, inputs)
 
@@ -104,9 +105,8 @@ class Lineup:
         """
         first = encoders_of[min(self.seeds)]
         shape = {"encoder": first.name, "representation_dim": first.representation_dim}
-        made = (
-            f"{code_key(supervised, transforms, galaxy_views, encoders)} {recipe} {views.settings}"
-        )
+        code = code_key(supervised, transforms, galaxy_views, encoders, label_draws)
+        made = f"{code} {recipe} {views.settings}"
         scratch = supervised.SupervisedCNN(galaxies, views, **shape, **recipe)
         self.add(TAUGHT, scratch, draws, dict.fromkeys(self.seeds, f"{made} {shape}"))
         tuned = supervised.FineTuned(galaxies, views, encoders=encoders_of, **recipe)
@@ -114,7 +114,7 @@ class Lineup:
         self.add(f"{pretrained} fine-tuned", tuned, draws, {s: f"{made} {of[s]}" for s in of})
         student = replace(tuned, min_steps=max(1, tuned.min_steps // 2))
         taught = selftrain.SelfTrained(probe(level, "logistic"), student, epochs=1)
-        made += f" {code_key(selftrain, probes)}"
+        made += f" {code_key(selftrain, probes, label_draws)}"
         self.add(f"{pretrained} self-trained", taught, draws, {s: f"{made} {of[s]}" for s in of})
 
     def score(self, galaxies: GalaxySet, budgets: Sequence[int], journal: Path | None) -> Scores:

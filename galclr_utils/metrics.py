@@ -104,6 +104,25 @@ def weighted_auc(labels, p_late, weights) -> np.ndarray:
     return np.array(areas)
 
 
+def at_even_odds(p_late, share_late) -> np.ndarray:
+    """Return probabilities as if early and late types were equally common.
+
+    A classifier that learned from a sample with few late types asks for more evidence to say late.
+    Dividing its odds by the odds of their share undoes that (Saerens et al. 2002, eq. 2.4), and
+    leaves the order of the galaxies.
+
+    Args:
+        p_late: (..., T) in [0, 1]. share_late: the share in (0, 1), one or (..., 1).
+    Returns:
+        float32 (..., T).
+
+    >>> at_even_odds([0.1, 0.2, 0.9], share_late=0.2).round(2)
+    array([0.31, 0.5 , 0.97], dtype=float32)
+    """
+    p, share = np.asarray(p_late, np.float64), np.asarray(share_late, np.float64)
+    return (p / (p + (1 - p) * share / (1 - share))).astype(np.float32)
+
+
 def _calibration_error(labels, p_late) -> float:
     """Return the gap between mean probability and late fraction, weighted by bin occupancy."""
     bins = np.minimum((p_late * ECE_BINS).astype(int), ECE_BINS - 1)

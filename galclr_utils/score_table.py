@@ -18,7 +18,7 @@ from astropy.table import Table, vstack
 from galclr_utils import metrics
 from galclr_utils.checks import did_you_mean
 from galclr_utils.dataset import GalaxySet
-from galclr_utils.probes import draw_labels
+from galclr_utils.label_draws import draw_labels
 from galclr_utils.provenance import whole_folder
 
 
@@ -102,12 +102,11 @@ def shared_runs(table: Table, a: str, b: str, n_labels: int) -> tuple:
 def even_odds(scores: Scores, galaxies: GalaxySet) -> Scores:
     """Let every run judge as if early and late types were equally common.
 
-    Balanced accuracy counts both types alike, but a classifier that learned from a sample with few
-    late types asks for more evidence to say late. Dividing its odds by those of the budget's own
-    labels undoes that (Saerens et al. 2002, eq. 2.4). It reads nothing but the budget, treats all
-    methods alike, and leaves the order of the galaxies, so the AUC, as it was. The probabilities
-    are then those of a sample with as many early as late types; accuracy and calibration in the
-    set at hand are judged from the given ones.
+    Balanced accuracy counts both types alike, a classifier does not: its odds are divided by those
+    of the budget's own labels (`metrics.at_even_odds`). That reads nothing but the budget, treats
+    all methods alike, and leaves the AUC as it was. The probabilities are then those of a sample
+    with as many early as late types; accuracy and calibration in the set at hand are judged from
+    the given ones.
 
     Args:
         scores: runs made by `scoring.score_methods` from the stratified draws of these galaxies.
@@ -128,10 +127,8 @@ def even_odds(scores: Scores, galaxies: GalaxySet) -> Scores:
     y_train = galaxies.labels[galaxies.labelled("train")]
     runs = list(scores.table.iterrows("n_labels", "seed", "draw"))
     drawn = {run: draw_labels(y_train, int(run[0]), int(run[2]), int(run[1])) for run in set(runs)}
-    odds = np.array([y_train[drawn[run]].mean() for run in runs])
-    odds = (odds / (1 - odds))[:, None]
-    p = scores.p_late.astype(np.float64)
-    p_late = (p / (p + (1 - p) * odds)).astype(np.float32)
+    share = np.array([y_train[drawn[run]].mean() for run in runs])
+    p_late = metrics.at_even_odds(scores.p_late, share[:, None])
     table = scores.table.copy()
     found = [metrics.scores(scores.label, own) for own in p_late]
     for name in found[0]:

@@ -16,7 +16,8 @@ from galclr_utils import metrics
 from galclr_utils.checks import number, numbers
 from galclr_utils.dataset import GalaxySet
 from galclr_utils.journal import Journal, digest
-from galclr_utils.probes import Method, draw_labels
+from galclr_utils.label_draws import draw_labels
+from galclr_utils.probes import Method
 from galclr_utils.provenance import progress
 from galclr_utils.score_table import Scores
 from galclr_utils.workers import side_by_side
@@ -30,7 +31,7 @@ def score_methods(
     seeds=(0,),
     journal: Path | None = None,
     inputs: Mapping[str, str | Mapping[int, str]] | None = None,
-    draws_all: int = 0,
+    draws_all: int | Mapping[str, int] = 0,
     workers: int = 1,
 ) -> Scores:
     """Train every method on the same label draws and judge it on the same test galaxies.
@@ -48,7 +49,8 @@ def score_methods(
         inputs: needed with a journal: method -> a text that names all that its result depends on
             beside data and labels (settings, features, code), or seed -> such a text. Another text,
             another run.
-        draws_all: with all labels, at most so many draws; 0 for as many as with fewer.
+        draws_all: with all labels, at most so many draws, or method -> so many; 0 for as many as
+            with fewer.
         workers: processes that share the runs; 0 for one a core (see `workers.side_by_side`).
     Returns:
         A `Scores` with len(methods) * len(n_labels) * len(seeds) * n_draws runs.
@@ -82,8 +84,9 @@ def score_methods(
         draw_labels(y_train, n)  # what cannot be drawn is refused before hours are spent
     every = itertools.product(budgets, map(int, seeds), range(max(draws.values())), methods)
     runs = [run for run in every if run[2] < draws[run[3]]]
-    if draws_all := number("draws_all", draws_all, 0, 10_000, integer=True):
-        runs = [run for run in runs if run[0] < len(train) or run[2] < draws_all]
+    most = _for_each("draws_all", draws_all, methods)
+    most = {m: number("draws_all", n, 0, 10_000, integer=True) or np.inf for m, n in most.items()}
+    runs = [run for run in runs if run[0] < len(train) or run[2] < most[run[3]]]
     book = journal and Journal.of(journal, galaxies, test)
     inputs = _for_each("inputs", inputs or {}, methods) if book else {}
     done: dict[tuple, tuple] = {}

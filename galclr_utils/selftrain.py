@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from galclr_utils.checks import number
-from galclr_utils.probes import Method, fit_seed
+from galclr_utils.label_draws import fit_seed
+from galclr_utils.probes import Method
 from galclr_utils.supervised import Network
 
 

@@ -24,7 +24,7 @@ from galclr_utils.dataset import GalaxySet
 from galclr_utils.device import make_fabric
 from galclr_utils.encoders import Encoder, orient
 from galclr_utils.galaxy_views import GalaxyViews
-from galclr_utils.probes import fit_seed
+from galclr_utils.label_draws import fit_seed
 from galclr_utils.provenance import progress
 
 TASKS = ("classification", "regression")

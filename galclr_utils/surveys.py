@@ -19,8 +19,9 @@ from astropy.table import Table
 from galclr_utils import baselines, intervals
 from galclr_utils.colours import sky_level
 from galclr_utils.dataset import GalaxySet
+from galclr_utils.label_draws import draw_labels, fit_seed
 from galclr_utils.normalize import Normalize
-from galclr_utils.probes import decorrelate, draw_labels, fit_probe, fit_seed
+from galclr_utils.probes import decorrelate, fit_probe
 from galclr_utils.provenance import read_json, run_record
 from galclr_utils.studies import write_study
 from galclr_utils.trained import load_encoders, method_name

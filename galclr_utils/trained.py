@@ -100,15 +100,16 @@ def load_representations(run: Path, n_seeds: int = 1, prefix: str = "") -> dict[
     return {seed: load_representation(run, part) for seed, part in parts.items()}
 
 
-def load_encoders(run: Path, n_seeds: int = 1, prefix: str = "") -> dict[int, Encoder]:
+def load_encoders(
+    run: Path, n_seeds: int = 1, prefix: str = "", name: str = "encoder"
+) -> dict[int, Encoder]:
     """Return the trained encoder of each pretraining seed, ready to embed.
 
-    Arguments and errors as for `load_representations`.
+    Arguments and errors as for `load_representations`; ``name="untrained"`` for the controls, which
+    03_pretrain keeps beside (`baselines.random_encoder`).
     """
-    parts = parts_of_seeds(run, n_seeds, prefix)
-    return {
-        seed: load_encoder(run / "pretrain" / part / "encoder.pt") for seed, part in parts.items()
-    }
+    parts, folder = parts_of_seeds(run, n_seeds, prefix), run / "pretrain"
+    return {seed: load_encoder(folder / part / f"{name}.pt") for seed, part in parts.items()}
 
 
 def parts_of_seeds(run: Path, n_seeds: int = 1, prefix: str = "") -> dict[int, str]:

@@ -189,7 +189,7 @@ import torch
 from astropy.table import Table
 from lightly.loss import NTXentLoss
 
-from galclr_utils import GalaxySet, charts, metrics, plates
+from galclr_utils import GalaxySet, baselines, charts, load_encoder, metrics, plates
 from galclr_utils.checks import choice, number
 from galclr_utils.contrast import build_model
 from galclr_utils.embedding import embed, load_model
@@ -198,6 +198,7 @@ from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.pretrain import pretrain
 from galclr_utils.provenance import run_path, write_metrics
 from galclr_utils.recipe import NAMES, Settings, bank_size, n_strangers
+from galclr_utils.trained import parts_of_seeds
 
 run = run_path(run_dir)
 galaxies = GalaxySet.load(run / "dataset")
@@ -525,11 +526,17 @@ plates.show(table)
 # and their mirror images, and the answers are averaged: a galaxy has no up, so nothing that depends on
 # how it lies should stay in $h$. (If the winding of the arms is your question, mirror images are too
 # much, here and among the transforms.) The projection $z$ of the averaged $h$ is stored too, to compare.
+#
+# Beside the encoder its *control* is kept, for all later chapters: a network of the same shape whose weights
+# stay as they were drawn. In all else it is treated as the trained one was.
 
 # %%
 h, z = embed(run, orientations)
-for other in others:
-    embed(run, orientations, part=f"seed{other}")
+for s, part in parts_of_seeds(run, n_seeds).items():
+    embed(run, orientations, part=part)
+    trained = load_encoder(run / "pretrain" / part / "encoder.pt")
+    control = baselines.random_encoder(galaxies, trained, seed=s + 1000)
+    control.save(run / "pretrain" / part / "untrained.pt")
 voters, judged = galaxies.labelled("train")[:4096], galaxies.labelled("val")[:2048]
 table = Table(names=["space", "orientations", "kNN accuracy", "error"], dtype="Oiff")
 if len(judged) and len(np.unique(galaxies.labels[voters])) == 2:

@@ -47,6 +47,7 @@ from scipy.spatial import procrustes
 
 from galclr_utils import GalaxySet, atlas, baselines, load_encoder, maps, plates
 from galclr_utils.checks import number
+from galclr_utils.device import best_device
 from galclr_utils.provenance import run_path, write_metrics
 from galclr_utils.trained import load_representation, method_name, orientations_of
 
@@ -133,7 +134,7 @@ maps.umap_properties(positions, dict(list(known.items())[:6]), galaxies.card).sa
 # %%
 encoder = load_encoder(run / "pretrain" / "encoder.pt")
 orientations = orientations_of(run)
-untrained = baselines.random_encoder(galaxies, encoder, seed=seed + 1000)
+untrained = load_encoder(run / "pretrain" / "untrained.pt").to(best_device())
 pca = baselines.pca_features(galaxies, encoder.normalize, seed=seed)
 spaces = {
     learned: h[rows],

@@ -87,17 +87,26 @@ from galclr_utils import (
     load_encoder,
     plates,
     regression,
+    regression_comparison,
     score_table,
     scoreboard,
     scoring,
 )
 from galclr_utils.checks import number, numbers
+from galclr_utils.device import best_device
+from galclr_utils.label_draws import draw_labels, draw_numbers
 from galclr_utils.metrics import scores as all_scores
 from galclr_utils.morphology import morphology_features
-from galclr_utils.probes import decorrelate, draw_labels, fit_probe, probe, standardise
+from galclr_utils.probes import decorrelate, fit_probe, probe, standardise
 from galclr_utils.provenance import run_path, write_metrics
 from galclr_utils.supervised import SupervisedCNN
-from galclr_utils.trained import load_representations, load_views, method_name, orientations_of
+from galclr_utils.trained import (
+    load_encoders,
+    load_representations,
+    load_views,
+    method_name,
+    orientations_of,
+)
 
 run = run_path(run_dir)
 galaxies = GalaxySet.load(run / "dataset")
@@ -128,10 +137,10 @@ print(f"budgets: {budgets} labels; pretraining: {learned}, seeds {list(h)}")
 
 # %%
 pca = {s: baselines.pca_features(galaxies, encoder.normalize, seed=s) for s in h}
-untrained = {}
-for s in h:
-    network = baselines.random_encoder(galaxies, encoder, seed=s + 1000)
-    untrained[s] = network.embed(galaxies.images, orientations=orientations)
+untrained = {
+    s: network.to(best_device()).embed(galaxies.images, orientations=orientations)
+    for s, network in load_encoders(run, len(h), name="untrained").items()
+}
 photometry, reasons = baselines.photometry(galaxies)
 for name, reason in reasons.items():
     print(f"{name}: left out, {reason}")
@@ -161,9 +170,7 @@ for name, space in {"PCA-64": pca, "random weights": untrained, learned: h}.item
 for name in ("catalogue", "PCA-64"):
     if name in levels:
         methods[f"{name} + SVM"] = probe(levels[name], "svm")
-how = {"seeds": h, "draws_all": draws_all, "workers": 0}
-scores = scoring.score_methods(methods, galaxies, budgets, n_draws, **how)
-print(f"{len(methods)} methods: {len(scores.table)} runs on {len(test)} test galaxies")
+print(f"{len(methods)} methods so far")
 
 # %% [markdown]
 # The shapes are {term}`concentration`, {term}`asymmetry`, smoothness (how much light is in clumps), the
@@ -177,7 +184,7 @@ shape_draws = number("n_draws_morphology", n_draws_morphology, 1, 10_000, intege
 known = galaxies.labels[train]
 layout = [(n, d, s) for n in cheap for d in range(shape_draws) for s in h]
 used = [train[draw_labels(known, n, d, s)] for n, d, s in layout]
-measured, note = None, "no budget is small enough"
+measured, note, of_shapes = None, "no budget is small enough", None
 if used:
     measured, note = morphology_features(galaxies, run, np.concatenate([*used, test]))
 print(f"morphology: {note}")
@@ -185,7 +192,7 @@ if measured is not None:
     learned_from = np.unique(np.concatenate(used))
     levels["morphology"] = {s: standardise(measured, learned_from) for s in h}
     shapes = {"morphology + SVM": probe(levels["morphology"], "svm")}  # NaN where not used
-    scores += scoring.score_methods(shapes, galaxies, cheap, shape_draws, seeds=h, workers=0)
+    of_shapes = scoring.score_methods(shapes, galaxies, cheap, shape_draws, seeds=h, workers=0)
 
 # %% [markdown]
 # ## The supervised network
@@ -194,16 +201,23 @@ if measured is not None:
 # the first step. It is trained once for each budget and draw, so it gets fewer draws; they are the same
 # labels as the first draws of the probes. With all labels there is only one set to draw, and it is trained
 # once for each pretraining seed.
+#
+# All methods are trained now, side by side on the cores, or one after another where there is a GPU.
 
 # %%
 recipe = {"encoder": encoder.name, "representation_dim": encoder.representation_dim}
 recipe |= {"epochs": supervised_epochs, "min_steps": supervised_steps, "precision": precision}
 supervised = SupervisedCNN(galaxies, load_views(run), **recipe)
-own = {"supervised CNN": supervised}
-how |= {"draws_all": 1}
-scores += scoring.score_methods(own, galaxies, budgets, few_draws, **how)
+taught = "supervised CNN"
+draws = dict.fromkeys(methods, n_draws) | {taught: few_draws}
+most = dict.fromkeys(methods, draws_all) | {taught: 1}
+every = {**methods, taught: supervised}
+found = scoring.score_methods(every, galaxies, budgets, draws, h, draws_all=most, workers=0)
+scores = found.only(methods)
+scores = scores + of_shapes if of_shapes else scores
+scores += found.only([taught])
 _ = score_table.save_scores(run, scores)
-print(f"{len(scores.table)} runs in probes/scores.csv")
+print(f"{len(scores.table)} runs on {len(test)} test galaxies in probes/scores.csv")
 
 # %% [markdown]
 # ## The table
@@ -215,23 +229,14 @@ print(f"{len(scores.table)} runs in probes/scores.csv")
 
 
 # %%
-def laid_out(score):
-    grid = comparison.grid(table, score)
-    for n in budgets:
-        cells = zip(grid["method"], grid[f"{n} labels"], strict=True)
-        grid[f"{n} labels"] = [f"{cell}*" if (m, n) in single else cell for m, cell in cells]
-    return plates.show(grid)
-
-
 table = comparison.summary(scores)
-single = {(row["method"], row["n_labels"]) for row in table if row["n_runs"] == 1}
-laid_out("balanced_accuracy")
+plates.show(comparison.grid(table))
 
 # %% [markdown]
 # And the plain accuracy, which papers quote most often:
 
 # %%
-laid_out("accuracy")
+plates.show(comparison.grid(table, "accuracy"))
 
 # %%
 scoreboard.score_curves(table, galaxies.card).save(run)
@@ -265,7 +270,7 @@ def line(p):
     return p["b"], p["n_labels"], scoreboard.verdict(p), interval, p["n_runs"]
 
 
-hero, taught = f"{learned} + fully connected", "supervised CNN"
+hero = f"{learned} + fully connected"
 rivals = ["PCA-64 + fully connected", "random weights + fully connected"]
 rivals += [f"{name} + logistic" for name in photometry]
 rivals += [m for m in ("catalogue + SVM", "morphology + SVM") if m in scores.table["method"]]
@@ -366,7 +371,7 @@ asked = number("n_types", n_types, 0, 10**9, integer=True)
 bought = min(asked or len(numbered[0]), len(numbered[0]))
 ask = bought > 1 and len(numbered[1]) > 0
 known = galaxies.labels[numbered[0]]
-places = [regression.draw_numbers(known, bought, d, s) for d in range(shape_draws) for s in h]
+places = [draw_numbers(known, bought, d, s) for d in range(shape_draws) for s in h]
 needed = np.concatenate([*(numbered[0][place] for place in places), numbered[1]])
 at_hand = {n: x for n, x in levels.items() if n not in ("colour", "band means")}
 if "morphology" in at_hand and not np.isfinite(measured[needed]).all():
@@ -382,8 +387,8 @@ if ask:
     predictions = regression.score_regressions(types, galaxies, [bought], shape_draws, h, workers=0)
     pixels = {taught: SupervisedCNN(galaxies, load_views(run), task="regression", **recipe)}
     predictions += regression.score_regressions(pixels, galaxies, [bought], 1, h)
-    of_types = regression.summary(predictions)
-plates.show(regression.grid(of_types)) if ask else None
+    of_types = regression_comparison.summary(predictions)
+plates.show(regression_comparison.grid(of_types)) if ask else None
 
 # %% [markdown]
 # All but $R^2$ are in steps of T-type. The RMSE is the root of the mean squared error, the bias the mean error,
@@ -399,7 +404,7 @@ plate.save(run) if plate else print("no figure without T-types")
 # %%
 rows = []
 for b in [m for m in of_types["method"] if m != hero] if ask else []:
-    p = regression.compare(predictions, hero, b, bought)
+    p = regression_comparison.compare(predictions, hero, b, bought)
     interval = f"{p['mean']:+.2f} [{p['low']:+.2f}, {p['high']:+.2f}]"
     rows.append((b, scoreboard.verdict(p), interval, p["n_runs"]))
 names = ("competitor", f"{learned} is", "smaller RMSE by", "runs")

@@ -75,6 +75,8 @@ from galclr_utils import (
     comparison,
     curves,
     efficiency,
+    label_draws,
+    metrics,
     plates,
     probes,
     saving,
@@ -87,10 +89,11 @@ from galclr_utils import (
 from galclr_utils.checks import flag, number, numbers
 from galclr_utils.embedding import embed
 from galclr_utils.journal import code_key, digest
+from galclr_utils.label_draws import fit_seed
 from galclr_utils.lineup import Lineup
 from galclr_utils.morphology import morphology_features
 from galclr_utils.pretrain import pretrain
-from galclr_utils.probes import decorrelate, fit_seed, probe, standardise
+from galclr_utils.probes import decorrelate, probe, standardise
 from galclr_utils.provenance import run_path, run_record, write_metrics
 from galclr_utils.recipe import NAMES
 
@@ -263,7 +266,8 @@ efficiency.label_curves(table, galaxies.card, hero).save(run)
 # has learned from few labels all that it will ever learn. Then compare the two that stand out. Is there a
 # crossing: a number of labels below which one is ahead, and above which the other? A crossing would be no
 # surprise. The whole network, taught by labels, can learn things that the pretraining had no reason to keep,
-# but it needs labels for them. The figure in numbers, with a dash where a method was not run:
+# but it needs labels for them. The figure in numbers, with a dash where a method was not run, and a star where
+# it was run once:
 
 # %%
 shown = comparison.grid(table)
@@ -544,7 +548,7 @@ plates.show(judged) if both else print("nothing to be judged")
 
 # %%
 x = level[name]
-code, market = code_key(choosing, probes), Lineup(seeds)
+code, market = code_key(choosing, label_draws, metrics, probes), Lineup(seeds)
 made = {s: f"{digest(x[s])} {code}" for s in seeds}
 for strategy in (*choosing.STRATEGIES, "stratified"):
     buyer = choosing.bought_by(strategy, x, galaxies)

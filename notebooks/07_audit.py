@@ -81,7 +81,9 @@ from galclr_utils import (
     trust,
 )
 from galclr_utils.checks import flag, number
-from galclr_utils.probes import decorrelate, draw_labels, probe
+from galclr_utils.device import best_device
+from galclr_utils.label_draws import draw_labels
+from galclr_utils.probes import decorrelate, probe
 from galclr_utils.provenance import run_path, write_metrics
 from galclr_utils.studies import read_study, study_path
 from galclr_utils.supervised import SupervisedCNN
@@ -205,17 +207,18 @@ print(f"seeing ({known_from}): median {typical:.2f} pixels")
 print(f"{len(versions)} versions: {', '.join(versions)}")
 
 # %% [markdown]
-# PCA and the network with random weights are given the same galaxies to set themselves up, as in
-# {ref}`ch-probes`; all probes are fully connected.
+# PCA and the network with random weights are those of {ref}`ch-probes`, set up on the training galaxies as they
+# were observed; all probes are fully connected.
 
 # %%
 world = shifts.versions(galaxies, pool, judged, versions)
-control = baselines.random_encoder(world, encoder, seed=seed + 1000)
-encoder.to(next(control.parameters()).device)
+control = load_encoder(run / "pretrain" / "untrained.pt")
+for network in (encoder, control):
+    network.to(best_device())
 shown = encoder.embed(world.images[len(pool) :], orientations=orientations)
 spaces = {
     learner: np.concatenate([h[pool], shown]),
-    "PCA-64": baselines.pca_features(world, encoder.normalize, seed=seed),
+    "PCA-64": baselines.Pixels(galaxies, encoder.normalize, seed=seed).embed(world.images),
     "random weights": control.embed(world.images, orientations=orientations),
 }
 

@@ -65,6 +65,7 @@ from galclr_utils import (
 )
 from galclr_utils.calibration import wilson
 from galclr_utils.checks import number
+from galclr_utils.device import best_device
 from galclr_utils.duplicates import near_identical
 from galclr_utils.intervals import central_95
 from galclr_utils.probes import standardise
@@ -99,8 +100,9 @@ print(f"{len(rows)} test galaxies to search, {len(usual)} training galaxies as t
 name = method_name(run)
 encoder = load_encoder(run / "pretrain" / "encoder.pt")
 turns = orientations_of(run)
-untrained = baselines.random_encoder(galaxies, encoder, seed=seed + 1000)
-encoder.to(next(untrained.parameters()).device)
+untrained = load_encoder(run / "pretrain" / "untrained.pt")
+for network in (encoder, untrained):
+    network.to(best_device())
 pixels = baselines.Pixels(galaxies, encoder.normalize, seed=seed)
 describe = {name: partial(encoder.embed, orientations=turns), "PCA-64": pixels.embed}
 describe["random weights"] = partial(untrained.embed, orientations=turns)

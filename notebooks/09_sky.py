@@ -81,7 +81,9 @@ from galclr_utils import (
     stamping,
 )
 from galclr_utils.checks import number
-from galclr_utils.probes import decorrelate, fit_probe, fit_seed, probe, standardise
+from galclr_utils.device import best_device
+from galclr_utils.label_draws import fit_seed
+from galclr_utils.probes import decorrelate, fit_probe, probe, standardise
 from galclr_utils.provenance import project_root, run_path, write_metrics
 from galclr_utils.skyserver import sample_sql
 from galclr_utils.supervised import FineTuned, SupervisedCNN
@@ -334,8 +336,9 @@ seen = skystudy.as_seen(galaxies, found, encoder.normalize)
 turns = orientations_of(run)
 labelled = atlas.choose(galaxies.labelled("train"), carried_labels, seed)
 few = labelled if len(labelled) else galaxies.indices("train")[:carried_labels]
-untrained = baselines.random_encoder(galaxies, encoder, seed=seed + 1000)
-encoder.to(next(untrained.parameters()).device)
+untrained = load_encoder(run / "pretrain" / "untrained.pt")
+for network in (encoder, untrained):
+    network.to(best_device())
 pixels = baselines.Pixels(galaxies, encoder.normalize, seed=seed)
 mine, stamps = np.asarray(galaxies.images[few]), np.asarray(seen.images)
 

@@ -14,7 +14,8 @@ from galclr_utils import baselines, metrics
 from galclr_utils.dataset import GalaxySet, hash_unit
 from galclr_utils.encoders import Encoder
 from galclr_utils.galaxy_views import GalaxyViews
-from galclr_utils.probes import decorrelate, draw_labels, fit_probe
+from galclr_utils.label_draws import draw_labels
+from galclr_utils.probes import decorrelate, fit_probe
 from galclr_utils.recipe import Settings
 from galclr_utils.training import Trainer
 

@@ -1,7 +1,5 @@
 """Baselines learn from what they may see, and from nothing else."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -104,8 +102,7 @@ def test_a_full_catalogue_gives_five_numbers(galaxies):
 
 
 def test_the_random_encoder_moves_before_it_is_calibrated(galaxies, monkeypatch):
-    best = SimpleNamespace(device=torch.device("meta"))
-    monkeypatch.setattr(baselines, "make_fabric", lambda: best)
+    monkeypatch.setattr(baselines, "best_device", lambda: torch.device("meta"))
     monkeypatch.setattr(baselines.Encoder, "calibrate_batch_norm", lambda encoder, _: encoder)
     encoder = baselines.random_encoder(galaxies, Encoder())
     assert {p.device.type for p in encoder.parameters()} == {"meta"}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from galclr_utils import regression
+from galclr_utils import regression_comparison as comparison
 from galclr_utils.regression import Predictions, errors
 
 
@@ -64,7 +65,7 @@ def test_the_resampled_value_is_the_value(linear):
     _, t = linear
     t = t + 1e4  # digits that the zero point takes must not be missing from the variance
     predicted = t + np.random.default_rng(1).normal(0, 1, (2, 1200))
-    curves = regression.bootstrap_errors(t, predicted, [0, 0], [0, 1], n_resamples=50)
+    curves = comparison.bootstrap_errors(t, predicted, [0, 0], [0, 1], n_resamples=50)
     for name in regression.ERRORS:
         value = np.mean([errors(t, p)[name] for p in predicted])
         assert curves[name].shape == (51,)
@@ -75,21 +76,8 @@ def test_the_interval_is_as_wide_as_the_luck_of_the_test_galaxies():
     """The RMSE of n Gaussian errors scatters by sigma over the root of 2 n."""
     t = np.zeros(2000)
     predicted = np.random.default_rng(2).normal(size=(1, 2000))
-    curve = regression.bootstrap_errors(t, predicted, [0], [0])["rmse"]
+    curve = comparison.bootstrap_errors(t, predicted, [0], [0])["rmse"]
     assert curve[1:].std() == pytest.approx(1 / np.sqrt(4000), rel=0.15)
-
-
-def test_draws_are_those_of_the_labels_and_nested():
-    from galclr_utils.probes import draw_labels
-
-    labels = np.random.default_rng(0).integers(0, 2, 300)
-    same = regression.draw_numbers(labels, 50, draw=3, seed=1)
-    assert np.array_equal(same, draw_labels(labels, 50, draw=3, seed=1))
-    labels[::3] = -1  # a number but no label: drawn too
-    some, more = (set(regression.draw_numbers(labels, n)) for n in (60, 200))
-    assert some < more and (labels[sorted(some)] == -1).sum() == 20
-    with pytest.raises(ValueError, match="got 301"):
-        regression.draw_numbers(labels, 301)
 
 
 @pytest.fixture
@@ -111,23 +99,23 @@ def predictions(galaxies):
 
 def test_methods_are_told_apart(predictions):
     assert len(predictions.table) == 12 and predictions.predicted.shape == (12, 64)
-    table = regression.summary(predictions)
+    table = comparison.summary(predictions)
     r2 = dict(zip(table["method"], table["r2"], strict=True))
     assert r2["good"] > 0.9 > r2["poor"] > r2["mean"] and r2["mean"] < 0.05
-    better = regression.compare(predictions, "good", "poor", 40)
+    better = comparison.compare(predictions, "good", "poor", 40)
     assert better["beats"] and better["mean"] == pytest.approx(1.5, abs=0.4)
-    assert regression.compare(predictions, "poor", "good", 40, "r2")["high"] < 0
-    same = regression.compare(predictions, "good", "good", 0)
+    assert comparison.compare(predictions, "poor", "good", 40, "r2")["high"] < 0
+    same = comparison.compare(predictions, "good", "good", 0)
     assert (same["mean"], same["low"], same["high"]) == (0, 0, 0)
     with pytest.raises(ValueError, match="did you mean 'good'"):
-        regression.compare(predictions, "god", "poor", 40)
+        comparison.compare(predictions, "god", "poor", 40)
 
 
 def test_a_single_run_has_a_star(predictions):
     first = predictions.runs("good", 40)[:1]
     one = Predictions(predictions.table[first], predictions.predicted[first], predictions.t)
-    assert regression.grid(regression.summary(one))["RMSE"][0].endswith("*")
-    assert not regression.grid(regression.summary(predictions))["RMSE"][0].endswith("*")
+    assert comparison.grid(comparison.summary(one))["RMSE"][0].endswith("*")
+    assert not comparison.grid(comparison.summary(predictions))["RMSE"][0].endswith("*")
 
 
 def test_a_set_without_t_types_has_none(galaxies):
