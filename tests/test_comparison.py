@@ -163,6 +163,16 @@ def test_summary_and_grid_hold_every_method_and_budget(scores):
     assert table["roc_auc_sd"][0] == pytest.approx(auc.std(ddof=1), abs=1e-6)
 
 
+def test_a_single_run_has_a_star(galaxies, scores):
+    def late(train, y_train, test, seed, draw):
+        return np.ones(len(test))
+
+    once = scoring.score_methods({"late": late}, galaxies, [20], 1, seeds=[4])
+    grid = comparison.grid(comparison.summary(scores + once))
+    stars = [cell.endswith("]*") for cell in grid["20 labels"]]
+    assert stars == [False, False, True] and grid["20 labels"][2].startswith("0.500 [")
+
+
 def test_what_was_not_run_or_is_undefined_is_a_dash(galaxies, scores):
     def never_late(train, y_train, test, seed, draw):
         return np.zeros(len(test))

@@ -124,8 +124,9 @@ def test_one_undefined_run_does_not_spoil_resamples_without_it():
 
 
 def test_wrong_layouts_are_refused():
-    with pytest.raises(ValueError, match="one row for each run"):
-        intervals.bootstrap([0, 1], [[0.1, 0.9]], seeds=[0, 1], draws=[0, 0])
+    for resampled in (intervals.bootstrap, intervals.areas):
+        with pytest.raises(ValueError, match="one row for each run"):
+            resampled([0, 1], [[0.1, 0.9]], seeds=[0, 1], draws=[0, 0])
     with pytest.raises(ValueError, match="score: got 'f1', expected one of accuracy"):
         intervals.interval([0, 1], [[0.1, 0.9]], [0], [0], score="f1")
 

@@ -110,6 +110,10 @@ def test_with_all_labels_fewer_draws_will_do(galaxies, features):
     methods = {"kNN": probe(features, "knn")}
     table = scoring.score_methods(methods, galaxies, [20, 0], 3, draws_all=1).table
     assert [len(table[table["n_labels"] == n]) for n in (20, 60)] == [3, 1]
+    methods["again"], most = methods["kNN"], {"kNN": 2, "again": 0}
+    table = scoring.score_methods(methods, galaxies, [20, 0], 3, draws_all=most).table
+    with_all = [str(m) for m, n in zip(table["method"], table["n_labels"], strict=True) if n == 60]
+    assert sorted(with_all) == ["again"] * 3 + ["kNN"] * 2
 
 
 def test_predictions_do_not_depend_on_the_processes(galaxies, features):
