@@ -32,7 +32,6 @@ from chapters import (
     read_chapters,
 )
 from freshness import dependencies, reasons, remember, snapshot
-from kernels import Kernels
 
 from galclr_utils.checks import choice
 from galclr_utils.parameters import check_names, read_profile
@@ -55,10 +54,8 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
         if options.explain:
             explain(chosen, run, options.force)
             return 0
-        with Kernels(root) as kernels:
-            for chapter in chosen:
-                kernel = kernels.lend(ahead=chapter is not chosen[-1])
-                bring_up_to_date(chapter, run, kernel, options.force)
+        for chapter in chosen:
+            bring_up_to_date(chapter, run, options.force)
         if missing := [c.name for c in chapters if not copy_of(c, run).exists()]:
             say(f"no book yet: {', '.join(missing)} did not run")
             return 0
@@ -104,12 +101,8 @@ def explain(chapters: list[Chapter], run: Run, force: bool) -> None:
         say(f"{chapter.name:12} {'runs: ' + '; '.join(why) if why else 'is up to date'}")
 
 
-def bring_up_to_date(chapter: Chapter, run: Run, lent, force: bool) -> None:
-    """Execute a chapter if it must be, else take over what changed in its prose.
-
-    Args:
-        lent: from `kernels.Kernels.lend`; it is taken only if the chapter runs.
-    """
+def bring_up_to_date(chapter: Chapter, run: Run, force: bool) -> None:
+    """Execute a chapter if it must be, else take over what changed in its prose."""
     why = ["forced"] if force else reasons(chapter, run)
     if not why:
         merge_prose(chapter, run)
@@ -118,8 +111,7 @@ def bring_up_to_date(chapter: Chapter, run: Run, lent, force: bool) -> None:
     more = f" (and {len(why) - 1} more: --explain)" if len(why) > 1 else ""
     say(f"{chapter.name:12} runs: {why[0]}{more}")
     needs, before, start = dependencies(chapter, run), snapshot(run.folder), time.monotonic()
-    with lent as kernel:
-        execute(chapter, run, kernel, force)
+    execute(chapter, run, force)
     remember(chapter, run, needs, before, seconds := time.monotonic() - start)
     say(f"{chapter.name:12} took {pages.minutes(seconds)}")
 

@@ -12,7 +12,6 @@ import jupytext
 import nbclient
 import nbformat
 import papermill
-from jupyter_client import AsyncKernelManager
 from nbformat import NotebookNode
 
 from galclr_utils.provenance import whole_file
@@ -69,13 +68,12 @@ class ChapterFailed(Exception):
     """A notebook raised an error; the message says where, and where its copy lies."""
 
 
-def execute(chapter: Chapter, run: Run, kernel: AsyncKernelManager, force: bool = False) -> None:
+def execute(chapter: Chapter, run: Run, force: bool = False) -> None:
     """Run a chapter from the project root and keep its executed copy.
 
     A copy that failed is kept beside as ``NN_word.failed.ipynb``, for inspection.
 
     Args:
-        kernel: where it runs, see `kernels.Kernels`; it goes on after the chapter.
         force: start anew also where the chapter would keep what it has finished before: pass
             ``resume: false`` to a chapter that has this parameter.
     """
@@ -91,10 +89,9 @@ def execute(chapter: Chapter, run: Run, kernel: AsyncKernelManager, force: bool 
             str(part),
             parameters=values,
             kernel_name="python3",
-            km=kernel,
-            start_timeout=600,  # seconds; it may be loading libraries from a slow disk
             cwd=str(run.root),
             progress_bar=sys.stderr.isatty(),
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],  # no advice on transports
         )
     except papermill.PapermillExecutionError as error:
         trace = "\n".join(error.traceback)

@@ -7,7 +7,6 @@ import shutil
 import build
 import chapters
 import freshness
-import kernels
 import nbformat
 import numpy as np
 import pages
@@ -95,14 +94,6 @@ FILES = {
     "_toc.yml": "format: jb-book\nroot: book/intro\nchapters:\n"
     "- file: notebooks/01_first\n- file: notebooks/02_second\n",
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_libraries():
-    """These chapters need none."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels, "LIBRARIES", ())
-        yield
 
 
 @pytest.fixture(scope="module")
