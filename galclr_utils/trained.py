@@ -69,9 +69,13 @@ def embedded(run: Path, part: str = "") -> dict:
     return read_json(path)
 
 
-def load_representation(run: Path, part: str = "") -> np.ndarray:
+def load_representation(run: Path, part: str = "", name: str = "representation") -> np.ndarray:
     """Return h (N, D) of the galaxies of a run, in the order of the catalogue.
 
+    Args:
+        run: the run's folder.
+        part: which pretraining, as in :func:`galclr_utils.pretrain.pretrain`.
+        name: ``"untrained"`` for the h of its control, a network of the same shape.
     Raises:
         ValueError: it is missing, or was made from other galaxies or another pretraining.
     """
@@ -82,10 +86,14 @@ def load_representation(run: Path, part: str = "") -> np.ndarray:
             f"{folder}: made from other galaxies or another pretraining than this run has now; "
             "run 03_pretrain again"
         )
-    return np.load(folder / "representation.npy", allow_pickle=False)
+    if not (path := folder / f"{name}.npy").exists():
+        raise ValueError(f"{folder}: expected {path.name}, got none; run 03_pretrain again")
+    return np.load(path, allow_pickle=False)
 
 
-def load_representations(run: Path, n_seeds: int = 1, prefix: str = "") -> dict[int, np.ndarray]:
+def load_representations(
+    run: Path, n_seeds: int = 1, prefix: str = "", name: str = "representation"
+) -> dict[int, np.ndarray]:
     """Return h (N, D) for each pretraining seed: the first one's, then those of ``seedK``.
 
     Args:
@@ -93,23 +101,21 @@ def load_representations(run: Path, n_seeds: int = 1, prefix: str = "") -> dict[
         n_seeds: how many, of consecutive seeds.
         prefix: of the parts to read: ``""`` for the run's own, ``seed1``, ``seed2``, ...; a word
             such as ``"moco"`` for ``moco``, ``moco-seed1``, ``moco-seed2``, ...
+        name: as for `load_representation`.
     Raises:
         ValueError: one is missing, or was made from other galaxies or another pretraining.
     """
     parts = parts_of_seeds(run, n_seeds, prefix)
-    return {seed: load_representation(run, part) for seed, part in parts.items()}
+    return {seed: load_representation(run, part, name) for seed, part in parts.items()}
 
 
-def load_encoders(
-    run: Path, n_seeds: int = 1, prefix: str = "", name: str = "encoder"
-) -> dict[int, Encoder]:
+def load_encoders(run: Path, n_seeds: int = 1, prefix: str = "") -> dict[int, Encoder]:
     """Return the trained encoder of each pretraining seed, ready to embed.
 
-    Arguments and errors as for `load_representations`; ``name="untrained"`` for the controls, which
-    03_pretrain keeps beside (`baselines.random_encoder`).
+    Arguments and errors as for `load_representations`.
     """
     parts, folder = parts_of_seeds(run, n_seeds, prefix), run / "pretrain"
-    return {seed: load_encoder(folder / part / f"{name}.pt") for seed, part in parts.items()}
+    return {seed: load_encoder(folder / part / "encoder.pt") for seed, part in parts.items()}
 
 
 def parts_of_seeds(run: Path, n_seeds: int = 1, prefix: str = "") -> dict[int, str]:

@@ -196,7 +196,7 @@ from galclr_utils.embedding import embed, load_model
 from galclr_utils.encoders import Encoder
 from galclr_utils.galaxy_views import GalaxyViews
 from galclr_utils.pretrain import pretrain
-from galclr_utils.provenance import run_path, write_metrics
+from galclr_utils.provenance import run_path, whole_file, write_metrics
 from galclr_utils.recipe import NAMES, Settings, bank_size, n_strangers
 from galclr_utils.trained import parts_of_seeds
 
@@ -527,8 +527,8 @@ plates.show(table)
 # how it lies should stay in $h$. (If the winding of the arms is your question, mirror images are too
 # much, here and among the transforms.) The projection $z$ of the averaged $h$ is stored too, to compare.
 #
-# Beside the encoder its *control* is kept, for all later chapters: a network of the same shape whose weights
-# stay as they were drawn. In all else it is treated as the trained one was.
+# Beside the encoder its *control* is kept, with an $h$ of its own, for all later chapters: a network of the same
+# shape whose weights stay as they were drawn. In all else it is treated as the trained one was.
 
 # %%
 h, z = embed(run, orientations)
@@ -537,6 +537,8 @@ for s, part in parts_of_seeds(run, n_seeds).items():
     trained = load_encoder(run / "pretrain" / part / "encoder.pt")
     control = baselines.random_encoder(galaxies, trained, seed=s + 1000)
     control.save(run / "pretrain" / part / "untrained.pt")
+    with whole_file(run / "embedding" / part / "untrained.npy") as file:
+        np.save(file, control.embed(galaxies.images, orientations=orientations))
 voters, judged = galaxies.labelled("train")[:4096], galaxies.labelled("val")[:2048]
 table = Table(names=["space", "orientations", "kNN accuracy", "error"], dtype="Oiff")
 if len(judged) and len(np.unique(galaxies.labels[voters])) == 2:

@@ -47,9 +47,8 @@ from scipy.spatial import procrustes
 
 from galclr_utils import GalaxySet, atlas, baselines, load_encoder, maps, plates
 from galclr_utils.checks import number
-from galclr_utils.device import best_device
 from galclr_utils.provenance import run_path, write_metrics
-from galclr_utils.trained import load_representation, method_name, orientations_of
+from galclr_utils.trained import load_representation, method_name
 
 run = run_path(run_dir)
 galaxies = GalaxySet.load(run / "dataset")
@@ -133,12 +132,10 @@ maps.umap_properties(positions, dict(list(known.items())[:6]), galaxies.card).sa
 
 # %%
 encoder = load_encoder(run / "pretrain" / "encoder.pt")
-orientations = orientations_of(run)
-untrained = load_encoder(run / "pretrain" / "untrained.pt").to(best_device())
 pca = baselines.pca_features(galaxies, encoder.normalize, seed=seed)
 spaces = {
     learned: h[rows],
-    "random weights": untrained.embed(galaxies.images[rows], orientations=orientations),
+    "random weights": load_representation(run, name="untrained")[rows],
     "PCA-64 of the pixels": pca[rows],
 }
 agreement = {}

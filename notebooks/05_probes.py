@@ -72,8 +72,8 @@ n_draws_all: int = 2  # at most so many with all labels: there they are the same
 n_morphology: int = 100  # largest budget of the rows from morphology, slow to measure; 0 is all
 n_draws_morphology: int = 2  # label draws of these rows, and of the section on numbers
 n_types: int = 1000  # T-types in the budget of the section on numbers; 0 is all
-supervised_epochs: int = 15  # passes of the supervised CNN over its labels
-supervised_steps: int = 200  # and at least so many batches
+supervised_epochs: int = 20  # passes of the supervised CNN over its labels
+supervised_steps: int = 100  # and at least so many batches
 precision: str = "auto"  # auto (bf16 where the hardware has it), 32-true or bf16-mixed
 
 # %%
@@ -93,20 +93,13 @@ from galclr_utils import (
     scoring,
 )
 from galclr_utils.checks import number, numbers
-from galclr_utils.device import best_device
 from galclr_utils.label_draws import draw_labels, draw_numbers
 from galclr_utils.metrics import scores as all_scores
 from galclr_utils.morphology import morphology_features
 from galclr_utils.probes import decorrelate, fit_probe, probe, standardise
 from galclr_utils.provenance import run_path, write_metrics
 from galclr_utils.supervised import SupervisedCNN
-from galclr_utils.trained import (
-    load_encoders,
-    load_representations,
-    load_views,
-    method_name,
-    orientations_of,
-)
+from galclr_utils.trained import load_representations, load_views, method_name
 
 run = run_path(run_dir)
 galaxies = GalaxySet.load(run / "dataset")
@@ -120,7 +113,6 @@ few_draws = number("n_draws_supervised", n_draws_supervised, 1, 10_000, integer=
 draws_all = number("n_draws_all", n_draws_all, 1, 10_000, integer=True)
 h = load_representations(run, number("n_seeds", n_seeds, 1, 1000, integer=True))
 encoder, learned = load_encoder(run / "pretrain" / "encoder.pt"), method_name(run)
-orientations = orientations_of(run)
 print(f"budgets: {budgets} labels; pretraining: {learned}, seeds {list(h)}")
 
 # %% [markdown]
@@ -137,10 +129,7 @@ print(f"budgets: {budgets} labels; pretraining: {learned}, seeds {list(h)}")
 
 # %%
 pca = {s: baselines.pca_features(galaxies, encoder.normalize, seed=s) for s in h}
-untrained = {
-    s: network.to(best_device()).embed(galaxies.images, orientations=orientations)
-    for s, network in load_encoders(run, len(h), name="untrained").items()
-}
+untrained = load_representations(run, len(h), name="untrained")
 photometry, reasons = baselines.photometry(galaxies)
 for name, reason in reasons.items():
     print(f"{name}: left out, {reason}")

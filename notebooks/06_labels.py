@@ -60,8 +60,8 @@ label_study: str = "labels"  # the stored study of this chapter
 real_study: str = "labels_real"  # a second one, of real galaxies
 bought_study: str = "bought_real"  # and one of labels that were bought, of real galaxies
 resume: bool = True  # take up an interrupted run, keep a finished one
-supervised_epochs: int = 15  # passes of the supervised CNN over its labels
-supervised_steps: int = 200  # and at least so many batches
+supervised_epochs: int = 20  # passes of the supervised CNN over its labels
+supervised_steps: int = 100  # and at least so many batches
 precision: str = "auto"  # auto (bf16 where the hardware has it), 32-true or bf16-mixed
 
 # %%

@@ -50,8 +50,8 @@ audit_draws: int = 2  # label draws of the probes that are trained here
 arm_epochs: int = 0  # passes of two more pretrainings, in colour and without; 0 shows stored ones
 arm_galaxies: int = 0  # training galaxies of these; 0 is all
 audit_supervised: bool = True  # whether to train one supervised CNN for the changed stamps
-supervised_epochs: int = 15  # passes of the supervised CNN over its labels
-supervised_steps: int = 200  # and at least so many batches; here half of them
+supervised_epochs: int = 20  # passes of the supervised CNN over its labels
+supervised_steps: int = 100  # and at least so many batches
 calibrate_supervised: bool = False  # whether one more supervised CNN is trained for its temperature
 precision: str = "auto"  # auto (bf16 where the hardware has it), 32-true or bf16-mixed
 other_run: str = ""  # folder of a finished run of another survey, to exchange encoders with
@@ -230,15 +230,14 @@ for name, x in spaces.items():
 tried = scoring.score_methods(methods, world, [n_learn], audit_draws)
 
 # %% [markdown]
-# One supervised network is trained on the first draw of the same labels, for half as many steps as in
-# {ref}`ch-probes`. (It costs more than all the probes together, so there is one of it; set `audit_supervised` to
-# false to do without.)
+# One supervised network is trained on the first draw of the same labels. (It costs more than all the probes
+# together, so there is one of it; set `audit_supervised` to false to do without.)
 
 # %%
-steps = number("supervised_steps", supervised_steps, 2, 10**9, integer=True)
 views, training = load_views(run), {"epochs": supervised_epochs, "precision": precision}
+training["min_steps"] = number("supervised_steps", supervised_steps, 1, 10**9, integer=True)
 shape = views, encoder.name, encoder.representation_dim
-network = SupervisedCNN(world, *shape, **training, min_steps=steps // 2)
+network = SupervisedCNN(world, *shape, **training)
 if flag("audit_supervised", audit_supervised):
     tried += scoring.score_methods({taught: network}, world, [n_learn], 1)
 parts = shifts.by_version(tried, versions)
@@ -389,7 +388,6 @@ budgets = set(scores.table["n_labels"][scores.table["method"] == hero].tolist())
 middle = min(budgets, key=lambda n: abs(np.log(n / n_learn)))
 refit = {hero: (probe(decorrelate(h, learn), "fully connected"), 0)}  # all fifths
 if flag("calibrate_supervised", calibrate_supervised):
-    training["min_steps"] = steps
     refit[taught] = SupervisedCNN(galaxies, *shape, **training), 1  # one fifth
 
 

@@ -108,9 +108,11 @@ describe = {name: partial(encoder.embed, orientations=turns), "PCA-64": pixels.e
 describe["random weights"] = partial(untrained.embed, orientations=turns)
 
 # %%
-spaces = {space: embed(stamps) for space, embed in describe.items() if space != name}
-reference = {space: describe[space](galaxies.images[usual]) for space in spaces}
-spaces, reference = {name: h[rows]} | spaces, {name: h[usual]} | reference
+kept = {name: h, "random weights": load_representation(run, name="untrained")}
+spaces, reference = (
+    {s: kept[s][some] if s in kept else pixels.embed(galaxies.images[some]) for s in describe}
+    for some in (rows, usual)
+)
 centre = {space: x.mean(axis=0) for space, x in reference.items()}
 near = {space: x - centre[space] for space, x in spaces.items()}
 
