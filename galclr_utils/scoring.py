@@ -37,7 +37,8 @@ def score_methods(
     """Train every method on the same label draws and judge it on the same test galaxies.
 
     Args:
-        methods: name -> method; see `probes.probe`, and the baselines.
+        methods: name -> method; see `probes.probe`, and the baselines. Those that take longest
+            come last: they are begun first, so that no core waits for them at the end.
         galaxies: the data set; from its labelled ``train`` galaxies is drawn, its labelled ``test``
             galaxies are judged. Those of ``val`` are not used: no label comes free.
         n_labels: budgets; 0 means all. In the table, all is given as the number it is.
@@ -87,11 +88,13 @@ def score_methods(
     most = _for_each("draws_all", draws_all, methods)
     most = {m: number("draws_all", n, 0, 10_000, integer=True) or np.inf for m, n in most.items()}
     runs = [run for run in runs if run[0] < len(train) or run[2] < most[run[3]]]
+    place = {name: k for k, name in enumerate(methods)}
+    dearest_first = sorted(runs, key=lambda run: (place[run[3]], run[0]), reverse=True)
     book = journal and Journal.of(journal, galaxies, test)
     inputs = _for_each("inputs", inputs or {}, methods) if book else {}
     done: dict[tuple, tuple] = {}
     for wait in (False, True) if book else (True,):  # what another process does comes last
-        todo = [run for run in reversed(runs) if run not in done]  # the longest first
+        todo = [run for run in dearest_first if run not in done]
         tasks = []
         for n, seed, draw, name in todo:
             rows = train[drawn := draw_labels(y_train, n, draw, seed)]

@@ -336,7 +336,7 @@ plates.show(together) if speed else print(timings.absent("speed"))
 # lay between them went, too.)
 #
 # Three things make our views cheap. A whole batch is transformed by one call, so that Python is asked once and
-# not for each picture. Rotation, flip, zoom and shift are one resampling instead of four. And there is no
+# not for each picture. Rotation, flip, zoom and recentring are one resampling instead of four. And there is no
 # worker process, so nothing is packed, sent and unpacked. A fourth thing makes everything cheap: memory
 # that a batch has used is kept for the next one, not given back to the system and asked for again.
 #
