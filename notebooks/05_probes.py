@@ -173,7 +173,7 @@ shape_draws = number("n_draws_morphology", n_draws_morphology, 1, 10_000, intege
 known = galaxies.labels[train]
 layout = [(n, d, s) for n in cheap for d in range(shape_draws) for s in h]
 used = [train[draw_labels(known, n, d, s)] for n, d, s in layout]
-measured, note, of_shapes = None, "no budget is small enough", None
+measured, note, shapes = None, "no budget is small enough", {}
 if used:
     measured, note = morphology_features(galaxies, run, np.concatenate([*used, test]))
 print(f"morphology: {note}")
@@ -181,7 +181,6 @@ if measured is not None:
     learned_from = np.unique(np.concatenate(used))
     levels["morphology"] = {s: standardise(measured, learned_from) for s in h}
     shapes = {"morphology + SVM": probe(levels["morphology"], "svm")}  # NaN where not used
-    of_shapes = scoring.score_methods(shapes, galaxies, cheap, shape_draws, seeds=h, workers=0)
 
 # %% [markdown]
 # ## The supervised network
@@ -203,7 +202,8 @@ most = dict.fromkeys(methods, draws_all) | {taught: 1}
 every = {**methods, taught: supervised}
 found = scoring.score_methods(every, galaxies, budgets, draws, h, draws_all=most, workers=0)
 scores = found.only(methods)
-scores = scores + of_shapes if of_shapes else scores
+if shapes:
+    scores += scoring.score_methods(shapes, galaxies, cheap, shape_draws, seeds=h, workers=0)
 scores += found.only([taught])
 _ = score_table.save_scores(run, scores)
 print(f"{len(scores.table)} runs on {len(test)} test galaxies in probes/scores.csv")
