@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
@@ -102,6 +103,8 @@ def side_by_side(call: Callable, tasks: Iterable[tuple], workers: int = 0) -> It
         return
     from joblib import Parallel, delayed, parallel_config
 
+    # one whose memory has grown is renewed by loky; nothing is lost, and nobody need be told
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
     threads = max(1, cores() // workers)
     with parallel_config("loky", inner_max_num_threads=threads, n_jobs=workers):
         yield from Parallel(return_as="generator")(delayed(call)(*task) for task in tasks)
