@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,20 @@ QUICK = {"epochs": 2, "batch_size": 64, "precision": "32-true", "warmup_epochs":
 @pytest.fixture
 def views(galaxies):
     return GalaxyViews.for_set(galaxies)
+
+
+@pytest.fixture(scope="module")
+def pretrained_once(galaxies, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pretrained")
+    galaxies.save(folder / "dataset")
+    pretrain.pretrain(folder, GalaxyViews.for_set(galaxies), **QUICK)
+    return folder
+
+
+@pytest.fixture
+def pretrained(pretrained_once, tmp_path):
+    """A run with a finished pretraining, and without an embedding."""
+    return shutil.copytree(pretrained_once, tmp_path / "pretrained")
 
 
 def test_representations_of_other_galaxies_or_seeds_are_refused(run, views, galaxies):
@@ -39,8 +55,8 @@ def test_representations_of_other_galaxies_or_seeds_are_refused(run, views, gala
         trained.load_representation(run)
 
 
-def test_embedding_writes_h_and_z_in_the_order_of_the_catalogue(run, views, galaxies):
-    pretrain.pretrain(run, views, **QUICK)
+def test_embedding_writes_h_and_z_in_the_order_of_the_catalogue(pretrained, galaxies):
+    run = pretrained
     h, z = embedding.embed(run)
     assert h.shape == (384, 64) and z.shape[0] == 384 and h.dtype == np.float32
     np.testing.assert_array_equal(h, np.load(run / "embedding" / "representation.npy"))
@@ -48,8 +64,8 @@ def test_embedding_writes_h_and_z_in_the_order_of_the_catalogue(run, views, gala
     np.testing.assert_allclose(alone, h[100:103], atol=1e-4)
 
 
-def test_shards_change_nothing(run, views, monkeypatch):
-    pretrain.pretrain(run, views, **QUICK)
+def test_shards_change_nothing(pretrained, monkeypatch):
+    run = pretrained
     whole = embedding.embed(run, orientations=1)
     (run / "embedding" / "settings.json").unlink()
     monkeypatch.setattr(embedding, "SHARD", 50)  # eight, the last of 34
@@ -58,8 +74,8 @@ def test_shards_change_nothing(run, views, monkeypatch):
     assert not (run / "embedding" / ".shards").exists()
 
 
-def test_an_interrupted_embedding_goes_on_with_the_next_shard(run, views, monkeypatch):
-    pretrain.pretrain(run, views, **QUICK)
+def test_an_interrupted_embedding_goes_on_with_the_next_shard(pretrained, monkeypatch):
+    run = pretrained
     monkeypatch.setattr(embedding, "SHARD", 100)
     whole = embedding.embed(run, orientations=1)
     (run / "embedding" / "settings.json").unlink()
@@ -81,8 +97,8 @@ def test_an_interrupted_embedding_goes_on_with_the_next_shard(run, views, monkey
     assert done == [100, 100, 100, 100, 84], "two were kept, the third was begun again"
 
 
-def test_shards_of_other_orientations_are_thrown_away(run, views, monkeypatch):
-    pretrain.pretrain(run, views, **QUICK)
+def test_shards_of_other_orientations_are_thrown_away(pretrained, monkeypatch):
+    run = pretrained
     expected = embedding.embed(run, orientations=4)
     settings = {"orientations": 1, "data": "other", "pretrain": "other"}
     shards = run / "embedding" / ".shards"
@@ -92,9 +108,9 @@ def test_shards_of_other_orientations_are_thrown_away(run, views, monkeypatch):
     np.testing.assert_array_equal(embedding.embed(run, orientations=4)[0], expected[0])
 
 
-def test_a_shard_that_is_not_there_is_missed(run, views, monkeypatch):
+def test_a_shard_that_is_not_there_is_missed(pretrained, monkeypatch):
     """The listing of a folder of a network may lack what another computer has just written."""
-    pretrain.pretrain(run, views, **QUICK)
+    run = pretrained
     monkeypatch.setattr(embedding, "SHARD", 96)  # four whole ones
     glob = embedding.Path.glob
 
@@ -120,8 +136,8 @@ def galaxies_of(run):
     return GalaxySet.load(run / "dataset").images
 
 
-def test_what_is_already_there_is_not_made_again(run, views, monkeypatch):
-    pretrain.pretrain(run, views, **QUICK)
+def test_what_is_already_there_is_not_made_again(pretrained, monkeypatch):
+    run = pretrained
     embedding.embed(run, orientations=1)
     monkeypatch.setattr(embedding, "write_shards", None)
     embedding.embed(run, orientations=1)
