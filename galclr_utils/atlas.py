@@ -46,7 +46,10 @@ def umap_map(
         float32 (N, 2).
     """
     from sklearn.neighbors import NearestNeighbors
-    from umap import UMAP
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it misses widgets that nobody asked for
+        from umap import UMAP
 
     if len(h) < 4:
         raise ValueError(f"h: got {len(h)} galaxies, expected at least 4 to make a map")

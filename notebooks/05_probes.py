@@ -119,8 +119,8 @@ print(f"budgets: {budgets} labels; pretraining: {learned}, seeds {list(h)}")
 # ## The competitors
 #
 # PCA and the random network are given what the pretrained encoder has: the same normalisation, the same number of
-# features, and (for the network) the same mean over orientations and batch-norm statistics from
-# training galaxies. The strongest control is the one that is treated best.
+# features, and (for the network, the control that {ref}`ch-pretrain` kept) the same mean over orientations and
+# batch-norm statistics from training galaxies. The strongest control is the one that is treated best.
 #
 # Before a probe is *trained* on one of the three spaces, the space is turned to its principal axes and
 # their scales are brought nearer to each other, from training galaxies, without labels: else a few
