@@ -18,6 +18,7 @@ PROFILE ?= small
 book: .venv/.ready          ## execute the notebooks, build _build/html/index.html
 	$(BIN)/python book/build.py --profile $(PROFILE)
 
+# one thread a process; numba has a number of its own, and a map hands it on to torch
 PYTEST := OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 test: .venv/.ready lint     ## the tests, on up to four cores; without real data, and without those of test-slow
 	$(PYTEST) -m "not slow and not real_data and not live"
